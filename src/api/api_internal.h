@@ -1,0 +1,52 @@
+/* api_internal.h -- what the handlers of this room share. */
+#ifndef SLW_API_API_INTERNAL_H
+#define SLW_API_API_INTERNAL_H
+
+#include "api/api.h"
+#include "base/json.h"
+
+/* The body as a JSON object (an empty body counts as {}).
+ * Errors INVALID: not JSON, or another type. */
+SLW_MUST_USE enum slw_rc api_body(const struct slw_http_req *req,
+                                  struct slw_json *out, struct slw_err *err);
+/* Number in the path.  Errors INVALID. */
+SLW_MUST_USE enum slw_rc api_var_i64(const struct slw_http_req *req,
+                                     const char *name, int64_t *out,
+                                     struct slw_err *err);
+/* Query parameter limit=, 1..count_max. */
+SLW_MUST_USE enum slw_rc api_limit(const struct slw_http_req *req, int64_t dflt,
+                                   int64_t count_max, size_t *out,
+                                   struct slw_err *err);
+/* A time in a JSON member or query parameter; absent leaves *out.  A bare
+ * date is its last millisecond where `end` is set. */
+SLW_MUST_USE enum slw_rc api_time_member(const struct json_t *o,
+                                         const char *key, bool end,
+                                         int64_t *out, struct slw_err *err);
+SLW_MUST_USE enum slw_rc api_time_query(const struct slw_http_req *req,
+                                        const char *key, bool end, int64_t *out,
+                                        struct slw_err *err);
+int64_t api_now(const struct slw_api *api);
+/* Queue a job in its own transaction, wake the runner, answer 202. */
+SLW_MUST_USE enum slw_rc api_job_start(struct slw_api *api,
+                                       struct slw_http_res *res,
+                                       const char *kind, struct slw_str subject,
+                                       struct slw_str spec,
+                                       struct slw_err *err);
+/* Text of a node in the arena. */
+struct slw_str api_dump(struct slw_arena *a, const struct json_t *v);
+struct slw_str api_buf_str(struct slw_arena *a, const struct slw_buf *b);
+
+/* Counters of requests, for /metrics. */
+void api_observe(void *app, const struct slw_route *route, int status,
+                 int64_t duration_ns);
+void api_metrics_http(struct slw_buf *out);
+
+/* Error answers of the dialects. */
+void api_render_error(enum slw_dialect dialect, const struct slw_err *err,
+                      struct slw_http_req *req, struct slw_http_res *res);
+int api_status_of(enum slw_rc rc);
+void api_mlflow_render_error(const struct slw_err *err,
+                             struct slw_http_req *req,
+                             struct slw_http_res *res);
+
+#endif

@@ -1,0 +1,127 @@
+/* app.h -- private to app: what the files of the program share.
+ *
+ * The program is one binary with three faces: the server (`slipway up`), its
+ * children (`slipway job`, `slipway task`, `slipway exec`) and the command
+ * line, which does everything over the server's REST API. */
+#ifndef SLW_APP_APP_H
+#define SLW_APP_APP_H
+
+#include "base/arena.h"
+#include "base/base.h"
+#include "base/buf.h"
+#include "base/json.h"
+#include "jobs/jobs.h"
+
+#define APP_DEFAULT_LISTEN "127.0.0.1:8080"
+#define APP_DEFAULT_DATA ".slipway"
+#define APP_OPTION_MAX 32
+
+/* Exit codes of every command. */
+enum { APP_OK = 0, APP_FAILED = 1, APP_USAGE = 2 };
+
+/* What was typed, taken apart by the command's declaration. */
+struct app_args {
+    const struct app_command *command;
+    char **words; /* positional arguments */
+    int word_count;
+    const char *option_names[APP_OPTION_MAX];
+    const char *option_values[APP_OPTION_MAX]; /* "" for switches */
+    int option_count;
+    const char *url; /* --url, SLIPWAY_URL or the default */
+    bool json;       /* --json */
+    struct slw_arena arena;
+};
+
+/* One command.  With `fn` NULL it is a plain request: `method` `path`, where
+ * {0} {1} are arguments and the options named in `query` become query
+ * parameters; `rows` and `columns` say how a person is shown the answer. */
+struct app_command {
+    const char *name;    /* "data add" */
+    const char *synopsis; /* "NAME PATH…" */
+    int word_min, word_max; /* word_max -1: any number */
+    const char *options; /* "known-at=TIME append": '=' takes a value */
+    const char *help;    /* one line */
+    const char *example;
+    int (*fn)(struct app_args *a);
+    const char *method, *path, *query, *rows, *columns;
+};
+extern const struct app_command app_commands[];
+extern const size_t app_command_count;
+
+/* Value of an option, or NULL when it was not given. */
+const char *app_option(const struct app_args *a, const char *name);
+
+/* ---- talking to the server (request.c) ---- */
+/* One request; a non-2xx answer is an error with the server's sentence. */
+SLW_MUST_USE enum slw_rc app_request(struct app_args *a, const char *method,
+                                     const char *path, struct slw_str body,
+                                     struct slw_buf *out, struct slw_err *err);
+/* The same, parsed. */
+SLW_MUST_USE enum slw_rc app_request_json(struct app_args *a,
+                                          const char *method, const char *path,
+                                          struct slw_str body,
+                                          struct slw_json *out,
+                                          struct slw_err *err);
+/* Send a file to /api/v1/uploads with progress; hash into out_hash. */
+SLW_MUST_USE enum slw_rc app_upload(struct app_args *a, const char *path,
+                                    char out_hash[65], struct slw_err *err);
+/* Download to a file with progress. */
+SLW_MUST_USE enum slw_rc app_download(struct app_args *a, const char *path,
+                                      const char *out_path,
+                                      struct slw_err *err);
+/* Follow a job to its end: a bar on a terminal, plain lines elsewhere.
+ * Errors the job's own. */
+SLW_MUST_USE enum slw_rc app_job_wait(struct app_args *a, int64_t id,
+                                      struct slw_json *out_job,
+                                      struct slw_err *err);
+/* Percent-encoded path segment, in the arena. */
+const char *app_segment(struct app_args *a, const char *text);
+
+/* ---- showing (render.c) ---- */
+/* columns: "title=member.path[:kind] …", kinds: text (default), time, size,
+ * hash (first 12 digits), share (as percent), num. */
+void app_table(const struct json_t *rows, const char *columns);
+/* A JSON value for a person: scalars as lines, nested values indented. */
+void app_tree(const struct json_t *v, int indent);
+/* Print an answer: raw with --json, else as rows/columns or a tree. */
+void app_show(const struct app_args *a, const struct json_t *doc,
+              const char *rows, const char *columns);
+/* "slipway: sentence" on standard error; the code for main(). */
+int app_error(const struct app_args *a, const struct slw_err *err);
+
+/* ---- the faces ---- */
+int app_up(struct app_args *a);
+int app_doctor(struct app_args *a);
+extern const struct slw_job_kind app_job_kinds[];
+extern const size_t app_job_kind_count;
+extern const struct slw_task_kind app_task_kinds[];
+extern const size_t app_task_kind_count;
+
+/* Commands with code of their own (cmd_*.c). */
+int app_init(struct app_args *a);
+int app_apply(struct app_args *a);
+int app_run(struct app_args *a);
+int app_status(struct app_args *a);
+int app_data_add(struct app_args *a);
+int app_data_get(struct app_args *a);
+int app_data_profile(struct app_args *a);
+int app_features_online(struct app_args *a);
+int app_features_history(struct app_args *a);
+int app_materialize(struct app_args *a);
+int app_drift(struct app_args *a);
+int app_train(struct app_args *a);
+int app_version_job(struct app_args *a); /* gate, reproduce */
+int app_alias(struct app_args *a);
+int app_act(struct app_args *a);         /* deploy, canary, … drill */
+int app_predict(struct app_args *a);
+int app_labels(struct app_args *a);
+int app_window(struct app_args *a);
+int app_flow_run(struct app_args *a);
+int app_job(struct app_args *a);
+int app_clock(struct app_args *a);
+int app_token(struct app_args *a);
+int app_runs(struct app_args *a);
+int app_ack(struct app_args *a);
+int app_export(struct app_args *a);
+
+#endif

@@ -1,0 +1,299 @@
+/* answer.c -- from what a handler left to what is sent.
+ *
+ * The body's memory is handed to the library as it is, not copied.  Files are
+ * sent from their descriptor, whole or the part a Range header asks for.
+ * Error answers get their body from the program's renderer, which knows the
+ * dialects. */
+#include <fcntl.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "net/net_internal.h"
+
+static const char JSON_TYPE[] = "application/json";
+
+/* Used when the program gives no renderer, and where it sets no status. */
+static int
+status_of(enum slw_rc rc)
+{
+    switch (rc) {
+    case SLW_INVALID:
+        return 400;
+    case SLW_NOT_FOUND:
+        return 404;
+    case SLW_CONFLICT:
+        return 409;
+    case SLW_DENIED:
+        return 403;
+    case SLW_LIMIT:
+        return 413;
+    case SLW_BUSY:
+        return 503;
+    case SLW_TIMEOUT:
+        return 504;
+    case SLW_UNSUPPORTED:
+        return 501;
+    default:
+        return 500;
+    }
+}
+
+static void
+render_plainly(const struct slw_err *err, struct slw_http_res *res)
+{
+    slw_buf_z(&res->body, "{\"error\":{\"code\":\"");
+    slw_buf_z(&res->body, slw_rc_name(err->rc));
+    slw_buf_z(&res->body, "\",\"message\":\"");
+    for (const char *p = err->msg; *p; p++) {
+        if (*p == '"' || *p == '\\')
+            slw_buf_char(&res->body, '\\');
+        slw_buf_char(&res->body, (unsigned char)*p < 0x20 ? ' ' : *p);
+    }
+    slw_buf_z(&res->body, "\"}}");
+}
+
+void
+net_render(const struct slw_http *h, enum slw_dialect dialect,
+           const struct slw_err *err, struct slw_http_req *req,
+           struct slw_http_res *res)
+{
+    if (h->opt.render_error)
+        h->opt.render_error(dialect, err, req, res);
+    else
+        render_plainly(err, res);
+}
+
+static bool
+has_header(const struct slw_http_res *res, const char *name)
+{
+    for (size_t i = 0; i < res->header_count; i++)
+        if (net_str_same(slw_str_of(res->headers[i].name), name))
+            return true;
+    return false;
+}
+
+static enum slw_dialect
+dialect_of(const struct net_exchange *x)
+{
+    struct slw_str path = x->req.path;
+    if (x->req.route)
+        return x->req.route->dialect;
+    if (slw_str_starts(path, "/api/2.0/mlflow") ||
+        slw_str_starts(path, "/ajax-api/"))
+        return SLW_MLFLOW;
+    if (slw_str_eqz(path, "/v2") || slw_str_starts(path, "/v2/"))
+        return SLW_V2;
+    return SLW_NATIVE;
+}
+
+void
+net_answer_error(struct net_exchange *x, const struct slw_err *err, int status)
+{
+    struct slw_http_res *res = &x->res;
+    slw_buf_done(&res->body);
+    slw_buf_init(&res->body, 0);
+    if (!status)
+        res->header_count = 0; /* the handler's; the transport's stay */
+    res->file_path = NULL;
+    res->content_type = NULL;
+    res->status = status;
+    net_render(x->http, dialect_of(x), err, &x->req, res);
+    if (status)
+        res->status = status;
+    if (!res->status)
+        res->status = status_of(err->rc);
+    if (res->status == 503 && !has_header(res, "Retry-After") &&
+        res->header_count < SLW_HTTP_HEADER_MAX)
+        slw_http_header_add(res, "Retry-After", SLW_STR("1"));
+}
+
+/* ---- bodies ---- */
+
+static struct MHD_Response *
+of_bytes(struct slw_buf *body)
+{
+    struct MHD_Response *r;
+    if (!body->len)
+        return MHD_create_response_from_buffer(0, (void *)(uintptr_t) "",
+                                               MHD_RESPMEM_PERSISTENT);
+    r = MHD_create_response_from_buffer(body->len, body->ptr,
+                                        MHD_RESPMEM_MUST_FREE);
+    if (r)
+        *body = (struct slw_buf){0}; /* the library frees it */
+    return r;
+}
+
+/* May the Range header be followed?  With If-Range only when it names the
+ * entity tag the handler gave. */
+static bool
+range_applies(const struct net_exchange *x)
+{
+    struct slw_str condition = slw_http_head(&x->req, "If-Range");
+    if (x->is_head || (x->res.status && x->res.status != 200) ||
+        !slw_http_head(&x->req, "Range").ptr)
+        return false;
+    if (!condition.ptr)
+        return true;
+    for (size_t i = 0; i < x->res.header_count; i++)
+        if (net_str_same(slw_str_of(x->res.headers[i].name), "ETag"))
+            return slw_str_eq(x->res.headers[i].value, condition);
+    return false;
+}
+
+static struct MHD_Response *
+not_satisfiable(struct net_exchange *x, int64_t size)
+{
+    struct slw_err err;
+    slw_fail(&err, SLW_INVALID,
+             "the range asked for lies outside the file's %lld bytes",
+             (long long)size);
+    x->res.header_count = 0;
+    slw_http_header_add(&x->res, "Content-Range",
+                        slw_arena_printf(&x->arena, "bytes */%lld",
+                                         (long long)size));
+    net_answer_error(x, &err, 416);
+    return of_bytes(&x->res.body);
+}
+
+static struct MHD_Response *
+of_open_file(struct net_exchange *x, int fd, int64_t size)
+{
+    int64_t first = 0, len = size;
+    enum net_range range = NET_RANGE_NONE;
+    if (range_applies(x))
+        range = net_range_parse(slw_http_head(&x->req, "Range"), size, &first,
+                                &len);
+    if (range == NET_RANGE_BAD) {
+        close(fd);
+        return not_satisfiable(x, size);
+    }
+    if (x->res.header_count + 2 <= SLW_HTTP_HEADER_MAX) {
+        slw_http_header_add(&x->res, "Accept-Ranges", SLW_STR("bytes"));
+        if (range == NET_RANGE_PART)
+            slw_http_header_add(
+                &x->res, "Content-Range",
+                slw_arena_printf(&x->arena, "bytes %lld-%lld/%lld",
+                                 (long long)first,
+                                 (long long)(first + len - 1),
+                                 (long long)size));
+    }
+    if (range == NET_RANGE_PART)
+        x->res.status = 206;
+    if (len == 0) {
+        close(fd);
+        slw_buf_done(&x->res.body);
+        return of_bytes(&x->res.body);
+    }
+    return MHD_create_response_from_fd_at_offset64((uint64_t)len, fd,
+                                                   (uint64_t)first);
+}
+
+static struct MHD_Response *
+of_file(struct net_exchange *x)
+{
+    struct stat st;
+    int fd = open(x->res.file_path, O_RDONLY | O_CLOEXEC);
+    if (fd >= 0 && fstat(fd, &st) == 0 && S_ISREG(st.st_mode))
+        return of_open_file(x, fd, st.st_size);
+    if (fd >= 0)
+        close(fd);
+    struct slw_err err;
+    slw_fail(&err, SLW_NOT_FOUND, "the file to be sent is not there any more");
+    net_answer_error(x, &err, 0);
+    return of_bytes(&x->res.body);
+}
+
+static void
+header_put(struct MHD_Response *r, const char *name, const char *value)
+{
+    if (MHD_add_response_header(r, name, value) != MHD_YES)
+        slw_log(SLW_LOG_WARN, "http.header_dropped", "name=%s", name);
+}
+
+void
+net_answer_build(struct net_exchange *x)
+{
+    struct slw_http_res *res = &x->res;
+    struct slw_err err;
+    if (!res->file_path && slw_buf_check(&res->body, &err) != SLW_OK)
+        net_answer_error(x, &err, 500);
+    struct MHD_Response *r = res->file_path ? of_file(x)
+                                            : of_bytes(&res->body);
+    SLW_ASSERT(r);
+    x->status = res->status ? res->status : 200;
+    if (x->status != 204 && x->status != 304)
+        header_put(r, "Content-Type",
+                   res->content_type ? res->content_type : JSON_TYPE);
+    header_put(r, "X-Request-Id", x->req.id);
+    header_put(r, "X-Content-Type-Options", "nosniff");
+    for (size_t i = 0; i < res->header_count; i++)
+        header_put(r, res->headers[i].name,
+                   slw_arena_strz(&x->arena, res->headers[i].value));
+    if (res->close || atomic_load(&x->http->closing))
+        header_put(r, "Connection", "close");
+    x->response = r;
+}
+
+static void
+observe(const struct net_exchange *x, int status)
+{
+    const struct slw_http_options *opt = &x->http->opt;
+    if (opt->observe)
+        opt->observe(opt->app, x->req.route, status,
+                     slw_mono_ns() - x->req.begin_mono_ns);
+}
+
+enum MHD_Result
+net_answer_send(struct net_exchange *x)
+{
+    SLW_ASSERT(x->response);
+    x->stage = NET_X_SENT;
+    observe(x, x->status);
+    enum MHD_Result rc =
+        MHD_queue_response(x->mhd, (unsigned)x->status, x->response);
+    MHD_destroy_response(x->response);
+    x->response = NULL;
+    return rc;
+}
+
+/* ---- past the library ---- */
+
+void
+net_answer_text(struct slw_buf *out, int status, const char *id,
+                const char *content_type, const struct slw_http_res *res,
+                struct slw_str body)
+{
+    slw_buf_printf(out,
+                   "HTTP/1.1 %d %s\r\nContent-Type: %s\r\n"
+                   "Content-Length: %zu\r\nX-Request-Id: %s\r\n"
+                   "X-Content-Type-Options: nosniff\r\n"
+                   "Connection: close\r\n",
+                   status, MHD_get_reason_phrase_for((unsigned)status),
+                   content_type ? content_type : JSON_TYPE, body.len, id);
+    for (size_t i = 0; res && i < res->header_count; i++)
+        slw_buf_printf(out, "%s: %.*s\r\n", res->headers[i].name,
+                       SLW_FMT(res->headers[i].value));
+    slw_buf_z(out, "\r\n");
+    slw_buf_str(out, body);
+}
+
+/* The library takes an answer only before or after the body.  In the middle
+ * of one it is written here: the socket's send buffer is empty then, since
+ * answers are sent one after the other, so a small text always fits.  Only
+ * our sending side is closed; the caller goes on reading, because closing a
+ * socket with unread bytes would reset the connection and could take the
+ * answer with it. */
+void
+net_answer_send_raw(struct net_exchange *x)
+{
+    SLW_AUTO(slw_buf, text);
+    x->status = x->res.status;
+    net_answer_text(&text, x->status, x->req.id, x->res.content_type, &x->res,
+                    slw_buf_view(&x->res.body));
+    observe(x, x->status);
+    ssize_t n = send(x->conn->fd, text.ptr, text.len,
+                     MSG_DONTWAIT | MSG_NOSIGNAL);
+    (void)n; /* a client that has gone needs no answer */
+    shutdown(x->conn->fd, SHUT_WR);
+}

@@ -1,0 +1,145 @@
+/* registry.h -- registered models, versions, aliases, releases, gates and
+ * lineage: what may go to production, why, and what was there when.
+ *
+ * A *release* is one immutable JSON document, stored as a blob and named by
+ * its hash: model bytes, flavour, signature, feature definitions, dataset
+ * versions, code, engine, parameters, seed, split, gate, reference profile,
+ * thresholds and the fallback rule.  A version points at its release; what a
+ * deployment serves is a release, so features, thresholds and fallback move
+ * with it. */
+#ifndef SLW_REGISTRY_REGISTRY_H
+#define SLW_REGISTRY_REGISTRY_H
+
+#include "base/json.h"
+#include "model/model.h"
+#include "store/store.h"
+
+/* The release document, version 1 (all members present, JSON names below):
+ * {"format": "slipway.release/1", "model": "next-range",
+ *  "flavour": "xgboost", "model_blob": hash, "model_size": bytes,
+ *  "signature": {"columns": [...], "relative_to": "close"|null,
+ *                "entity": "symbol"},
+ *  "features": [view definitions], "feature_hashes": {"view": hash},
+ *  "datasets": {"prices": {"version": 3, "hash": hash}},
+ *  "target": {"sql", "of", "known_after_ms"},
+ *  "split": {"train_from_ms","train_to_ms","valid_to_ms","test_to_ms"},
+ *  "as_of_ms": …, "params": {…}, "seed": 7, "candidate": "xgboost",
+ *  "engine": {"name","version"}, "code": {"slipway": version,
+ *  "project_hash": hash, "git": commit or ""}, "frame_hash": hash,
+ *  "run_id": "…", "metrics": {"test": {…}, "fallback": {…}, "valid": {…}},
+ *  "errors_by_day": [[day_ms, mean |error|, mean |error of rule|], …],
+ *  "profile": {"blob": hash, "rows", "from_ms", "to_ms"},  -- train.h
+ *  "thresholds": {…},                      -- the monitor's declaration
+ *  "fallback": {"sql": "…"}, "metric": "mae"} */
+
+struct slw_version {
+    int64_t id;
+    struct slw_str model;
+    int64_t version;         /* 1, 2, … never handed out again */
+    struct slw_str release;  /* hash of the release document; "" for versions
+                                registered by a client without one */
+    struct slw_str run_id, source, description, stage, status;
+    int64_t created_at_ms, updated_at_ms;
+    struct slw_str gate;     /* JSON of the last gate result, or "" */
+    struct slw_str gate_verdict; /* "", "passed", "refused" */
+};
+
+SLW_MUST_USE enum slw_rc slw_registry_model_ensure(struct slw_tx *tx,
+                                                   int64_t now_ms,
+                                                   struct slw_str name,
+                                                   struct slw_str description,
+                                                   struct slw_err *err);
+/* Errors INVALID: bad name; NOT_FOUND: no such model. */
+SLW_MUST_USE enum slw_rc slw_registry_version_add(
+    struct slw_tx *tx, int64_t now_ms, struct slw_str model,
+    struct slw_str release, struct slw_str run_id, struct slw_str source,
+    struct slw_str description, int64_t *out_version, struct slw_err *err);
+/* version 0: the newest. */
+SLW_MUST_USE enum slw_rc slw_registry_version_get(struct slw_tx *tx,
+                                                  struct slw_str model,
+                                                  int64_t version,
+                                                  struct slw_arena *a,
+                                                  struct slw_version *out,
+                                                  struct slw_err *err);
+/* "3", "latest", "champion" (alias) or "" (newest). */
+SLW_MUST_USE enum slw_rc slw_registry_version_find(struct slw_tx *tx,
+                                                   struct slw_str model,
+                                                   struct slw_str ref,
+                                                   struct slw_arena *a,
+                                                   struct slw_version *out,
+                                                   struct slw_err *err);
+SLW_MUST_USE enum slw_rc slw_registry_version_by_release(
+    struct slw_tx *tx, struct slw_str release, struct slw_arena *a,
+    struct slw_version *out, struct slw_err *err);
+SLW_MUST_USE enum slw_rc slw_registry_version_list(
+    struct slw_tx *tx, struct slw_str model, struct slw_arena *a,
+    struct slw_version **out, size_t *out_count, struct slw_err *err);
+/* Names of registered models. */
+SLW_MUST_USE enum slw_rc slw_registry_model_list(struct slw_tx *tx,
+                                                 struct slw_arena *a,
+                                                 struct slw_str **out,
+                                                 size_t *out_count,
+                                                 struct slw_err *err);
+/* Move an alias; who and why are kept; event "registry.alias_set". */
+SLW_MUST_USE enum slw_rc slw_registry_alias_set(struct slw_tx *tx,
+                                                int64_t now_ms,
+                                                struct slw_str model,
+                                                struct slw_str alias,
+                                                int64_t version,
+                                                struct slw_str why,
+                                                struct slw_err *err);
+SLW_MUST_USE enum slw_rc slw_registry_alias_remove(struct slw_tx *tx,
+                                                   int64_t now_ms,
+                                                   struct slw_str model,
+                                                   struct slw_str alias,
+                                                   struct slw_err *err);
+/* Version an alias pointed at, at a time (INT64_MAX: now).
+ * Errors NOT_FOUND: no such alias then. */
+SLW_MUST_USE enum slw_rc slw_registry_alias_at(struct slw_tx *tx,
+                                               struct slw_str model,
+                                               struct slw_str alias,
+                                               int64_t at_ms,
+                                               int64_t *out_version,
+                                               struct slw_err *err);
+/* Store a gate's verdict and numbers, refusals too; event "registry.gated".
+ * In gate_json {"verdict","checks":[{"name","passed","value","limit","why"}]…}*/
+SLW_MUST_USE enum slw_rc slw_registry_gate_put(struct slw_tx *tx,
+                                               int64_t now_ms,
+                                               struct slw_str model,
+                                               int64_t version, bool passed,
+                                               struct slw_str gate_json,
+                                               struct slw_err *err);
+/* JSON of a version / of its lineage graph: {"nodes": [{"id","kind","label",
+ * …}], "edges": [[from,to]]} from datasets, features, run, code, engine to
+ * the release and the version. */
+void slw_registry_version_write(struct slw_jw *w, const struct slw_version *v);
+SLW_MUST_USE enum slw_rc slw_registry_lineage(struct slw_store *s,
+                                              const struct slw_version *v,
+                                              struct slw_arena *a,
+                                              struct slw_jw *w,
+                                              struct slw_err *err);
+
+/* ---- releases ---- */
+/* Store the document (canonical JSON).  Out hash, hex in the arena. */
+SLW_MUST_USE enum slw_rc slw_release_put(struct slw_store *s,
+                                         const struct json_t *doc,
+                                         struct slw_arena *a,
+                                         struct slw_str *out_hash,
+                                         struct slw_err *err);
+/* Read it back; the document is parsed into *out (caller's to end). */
+SLW_MUST_USE enum slw_rc slw_release_get(struct slw_store *s, const char *hash,
+                                         struct slw_json *out,
+                                         struct slw_err *err);
+/* Signature from a release document, in the arena. */
+SLW_MUST_USE enum slw_rc slw_release_signature(const struct json_t *doc,
+                                               struct slw_arena *a,
+                                               struct slw_signature *out,
+                                               struct slw_err *err);
+/* Load the model and the rule of a release. */
+SLW_MUST_USE enum slw_rc slw_release_models(struct slw_store *s,
+                                            const struct json_t *doc,
+                                            struct slw_model **out_model,
+                                            struct slw_model **out_rule,
+                                            struct slw_err *err);
+
+#endif

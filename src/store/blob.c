@@ -1,0 +1,310 @@
+/* blob.c -- reading what blob_put.c stored.
+ *
+ * Every chunk is checked against its hash when it is read, and the whole
+ * content against the blob's, so that a damaged disk gives an error and never
+ * wrong bytes. */
+#include "store/blob_internal.h"
+
+#include <fcntl.h>
+#include <unistd.h>
+#include <zstd.h>
+
+/* Takes the content, chunk by chunk. */
+typedef enum slw_rc (*sink_fn)(void *ctx, const void *bytes, size_t len,
+                               struct slw_err *err);
+
+/* One read of a blob. */
+struct reader {
+    struct slw_store *store;
+    ZSTD_DCtx *zstd;
+    uint8_t *content; /* room for one chunk */
+    struct slw_buf body;
+    struct slw_hasher whole;
+    sink_fn sink;
+    void *sink_ctx;
+};
+
+static void
+reader_done(struct reader *r)
+{
+    (void)ZSTD_freeDCtx(r->zstd);
+    slw_free(r->content);
+    slw_buf_done(&r->body);
+    slw_hasher_done(&r->whole);
+}
+
+static void
+reader_init(struct reader *r, struct slw_store *s, sink_fn sink, void *ctx)
+{
+    *r = (struct reader){.store = s, .sink = sink, .sink_ctx = ctx};
+    r->zstd = ZSTD_createDCtx();
+    SLW_ASSERT(r->zstd);
+    r->content = slw_alloc(STORE_CHUNK_MAX);
+    slw_buf_init(&r->body, 2 * STORE_CHUNK_MAX);
+    slw_hasher_init(&r->whole);
+}
+
+static enum slw_rc
+hash_parse(const char *hex, struct slw_sha256 *out, struct slw_err *err)
+{
+    if (slw_sha256_parse(slw_str_of(hex), out, err) == SLW_OK)
+        return SLW_OK;
+    return slw_fail(err, SLW_INVALID,
+                    "'%.80s' does not name a blob: 64 hex digits do",
+                    hex ? hex : "");
+}
+
+/* The body of a chunk's file → its content, checked, to the sink. */
+static enum slw_rc
+chunk_give(struct reader *r, const struct slw_sha256 *hash,
+           const struct blob_head *head, struct slw_str body,
+           struct slw_err *err)
+{
+    char hex[SLW_SHA256_HEX_SIZE];
+    const void *content = body.ptr;
+    size_t len = body.len;
+    if (head->encoding == BLOB_ZSTD) {
+        len = ZSTD_decompressDCtx(r->zstd, r->content, STORE_CHUNK_MAX,
+                                  body.ptr, body.len);
+        if (ZSTD_isError(len))
+            return slw_fail(err, SLW_CORRUPT,
+                            "chunk %s is damaged: it does not unpack",
+                            slw_sha256_hex(hash, hex));
+        content = r->content;
+    }
+    const struct slw_sha256 is = slw_sha256_of(content, len);
+    if (!slw_sha256_eq(&is, hash))
+        return slw_fail(err, SLW_CORRUPT,
+                        "chunk %s is damaged: its content has another hash",
+                        slw_sha256_hex(hash, hex));
+    slw_hasher_add(&r->whole, content, len);
+    return r->sink(r->sink_ctx, content, len, err);
+}
+
+static enum slw_rc
+chunk_read(struct reader *r, const struct blob_entry *e, struct slw_err *err)
+{
+    struct blob_head head;
+    slw_buf_clear(&r->body);
+    const enum slw_rc rc =
+        blob_file_read(r->store, &e->hash, &head, &r->body, err);
+    char hex[SLW_SHA256_HEX_SIZE];
+    if (rc == SLW_NOT_FOUND)
+        return slw_fail(err, SLW_CORRUPT, "chunk %s is missing",
+                        slw_sha256_hex(&e->hash, hex));
+    if (rc != SLW_OK)
+        return rc;
+    if (head.kind != BLOB_CHUNK || head.content_size != e->size)
+        return slw_fail(err, SLW_CORRUPT,
+                        "chunk %s is damaged: its size is not the recipe's",
+                        slw_sha256_hex(&e->hash, hex));
+    return chunk_give(r, &e->hash, &head, slw_buf_view(&r->body), err);
+}
+
+static enum slw_rc
+recipe_give(struct reader *r, const struct slw_sha256 *hash,
+            struct slw_str recipe, struct slw_err *err)
+{
+    for (size_t at = 0; at < recipe.len; at += BLOB_ENTRY_SIZE) {
+        const struct blob_entry e =
+            blob_entry_read((const uint8_t *)recipe.ptr + at);
+        TRY(chunk_read(r, &e, err));
+    }
+    const struct slw_sha256 is = slw_hasher_end(&r->whole);
+    if (slw_sha256_eq(&is, hash))
+        return SLW_OK;
+    return slw_fail(err, SLW_CORRUPT,
+                    "its chunks do not add up to the content it names");
+}
+
+static enum slw_rc
+content_read(struct slw_store *s, const char *hex, sink_fn sink, void *ctx,
+             struct slw_err *err)
+{
+    struct slw_sha256 hash;
+    TRY(hash_parse(hex, &hash, err));
+    SLW_AUTO(slw_buf, body);
+    slw_buf_init(&body, BLOB_RECIPE_SIZE_MAX);
+    struct blob_head head;
+    TRY(blob_file_read(s, &hash, &head, &body, err));
+    SLW_AUTO(reader, r);
+    reader_init(&r, s, sink, ctx);
+    const struct slw_str view = slw_buf_view(&body);
+    const enum slw_rc rc = head.kind == BLOB_CHUNK
+                               ? chunk_give(&r, &hash, &head, view, err)
+                               : recipe_give(&r, &hash, view, err);
+    if (rc == SLW_OK || rc == SLW_LIMIT)
+        return rc;
+    return slw_err_prefix(err, "blob %.12s…", hex);
+}
+
+/* ---- into memory, files, nothing ---- */
+
+static enum slw_rc
+sink_buf(void *ctx, const void *bytes, size_t len, struct slw_err *err)
+{
+    slw_buf_add(ctx, bytes, len);
+    return slw_buf_check(ctx, err);
+}
+
+static enum slw_rc
+sink_fd(void *ctx, const void *bytes, size_t len, struct slw_err *err)
+{
+    return slw_fd_write(*(const int *)ctx, bytes, len, err);
+}
+
+static enum slw_rc
+sink_nothing(void *ctx, const void *bytes, size_t len, struct slw_err *err)
+{
+    (void)ctx;
+    (void)bytes;
+    (void)len;
+    (void)err;
+    return SLW_OK;
+}
+
+enum slw_rc
+slw_blob_get(struct slw_store *s, const char *hash, struct slw_buf *out,
+             struct slw_err *err)
+{
+    const size_t len = out->len;
+    const bool overflow = out->overflow;
+    const enum slw_rc rc = content_read(s, hash, sink_buf, out, err);
+    if (rc == SLW_OK)
+        return SLW_OK;
+    out->len = len;
+    out->overflow = overflow;
+    if (out->ptr)
+        out->ptr[len] = '\0';
+    return rc;
+}
+
+enum slw_rc
+slw_blob_get_file(struct slw_store *s, const char *hash, const char *path,
+                  struct slw_err *err)
+{
+    SLW_AUTO(slw_arena, arena);
+    const char *tmp = slw_arena_printf(&arena, "%s.tmp-%ld-%llu", path,
+                                       (long)getpid(),
+                                       (unsigned long long)store_tmp_next(s))
+                          .ptr;
+    int fd = open(tmp, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+    if (fd < 0)
+        return slw_fail(err, SLW_IO, "cannot create %s: %m", tmp);
+    enum slw_rc rc = content_read(s, hash, sink_fd, &fd, err);
+    (void)close(fd);
+    if (rc == SLW_OK)
+        rc = slw_file_commit(tmp, path, err);
+    if (rc != SLW_OK)
+        (void)unlink(tmp);
+    return rc;
+}
+
+/* A file of the right length is taken for the content: it was checked when
+ * it was written, and cache/ may be emptied at any time. */
+enum slw_rc
+slw_blob_cached(struct slw_store *s, const char *hash, const char *suffix,
+                struct slw_arena *a, const char **out_path,
+                struct slw_err *err)
+{
+    int64_t size = 0;
+    TRY(slw_blob_size(s, hash, &size, err));
+    struct slw_sha256 parsed;
+    TRY(hash_parse(hash, &parsed, err));
+    char hex[SLW_SHA256_HEX_SIZE];
+    const char *path =
+        slw_path(a, s->dir, "cache/%s%s", slw_sha256_hex(&parsed, hex),
+                 suffix ? suffix : "");
+    struct slw_err ignored;
+    int64_t cached_size = 0;
+    if (slw_file_size(path, &cached_size, &ignored) != SLW_OK ||
+        cached_size != size)
+        TRY(slw_blob_get_file(s, hash, path, err));
+    *out_path = path;
+    return SLW_OK;
+}
+
+enum slw_rc
+slw_blob_size(struct slw_store *s, const char *hash, int64_t *out_size,
+              struct slw_err *err)
+{
+    struct slw_sha256 parsed;
+    TRY(hash_parse(hash, &parsed, err));
+    SLW_AUTO(slw_buf, body);
+    slw_buf_init(&body, BLOB_RECIPE_SIZE_MAX);
+    struct blob_head head;
+    TRY(blob_file_read(s, &parsed, &head, &body, err));
+    *out_size = (int64_t)head.content_size;
+    return SLW_OK;
+}
+
+bool
+slw_blob_exists(struct slw_store *s, const char *hash)
+{
+    struct slw_err ignored;
+    struct slw_sha256 parsed;
+    if (hash_parse(hash, &parsed, &ignored) != SLW_OK)
+        return false;
+    SLW_AUTO(slw_arena, arena);
+    return blob_file_ok(blob_path(s, &arena, &parsed));
+}
+
+enum slw_rc
+slw_blob_verify(struct slw_store *s, const char *hash, struct slw_err *err)
+{
+    return content_read(s, hash, sink_nothing, NULL, err);
+}
+
+/* ---- sharing ---- */
+
+/* The chunks of a blob as recipe entries; its own hash where it is one. */
+static enum slw_rc
+entries_read(struct slw_store *s, const char *hex, struct slw_buf *out,
+             struct slw_err *err)
+{
+    struct slw_sha256 hash;
+    TRY(hash_parse(hex, &hash, err));
+    SLW_AUTO(slw_buf, body);
+    slw_buf_init(&body, BLOB_RECIPE_SIZE_MAX);
+    struct blob_head head;
+    TRY(blob_file_read(s, &hash, &head, &body, err));
+    if (head.kind == BLOB_RECIPE) {
+        slw_buf_str(out, slw_buf_view(&body));
+    } else {
+        const struct blob_entry e = {.hash = hash,
+                                     .size = (uint32_t)head.content_size};
+        uint8_t bytes[BLOB_ENTRY_SIZE];
+        blob_entry_write(&e, bytes);
+        slw_buf_add(out, bytes, sizeof(bytes));
+    }
+    return slw_buf_check(out, err);
+}
+
+static int
+entry_cmp(const void *a, const void *b)
+{
+    return memcmp(a, b, 32);
+}
+
+enum slw_rc
+slw_blob_shared(struct slw_store *s, const char *a, const char *b,
+                int64_t *out_shared, int64_t *out_total, struct slw_err *err)
+{
+    SLW_AUTO(slw_buf, ours);
+    SLW_AUTO(slw_buf, theirs);
+    slw_buf_init(&ours, BLOB_RECIPE_SIZE_MAX);
+    slw_buf_init(&theirs, BLOB_RECIPE_SIZE_MAX);
+    TRY(entries_read(s, a, &ours, err));
+    TRY(entries_read(s, b, &theirs, err));
+    if (ours.len > 0)
+        qsort(ours.ptr, ours.len / BLOB_ENTRY_SIZE, BLOB_ENTRY_SIZE,
+              entry_cmp);
+    int64_t shared = 0;
+    for (size_t at = 0; at < theirs.len; at += BLOB_ENTRY_SIZE)
+        if (bsearch(theirs.ptr + at, ours.ptr, ours.len / BLOB_ENTRY_SIZE,
+                    BLOB_ENTRY_SIZE, entry_cmp))
+            shared++;
+    *out_shared = shared;
+    *out_total = (int64_t)(theirs.len / BLOB_ENTRY_SIZE);
+    return SLW_OK;
+}

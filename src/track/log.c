@@ -1,0 +1,337 @@
+/* log.c -- what runs write while they live: params once, metric points,
+ * tags.  This is the hot path.
+ *
+ * One call appends one row: its points packed, 28 bytes each.  Of the call's
+ * points only the greatest of each metric by (step, at_ms, value) is taken to
+ * track_metric, and replaces what stands there only if it is greater; so the
+ * same point sent twice changes nothing. */
+#include <float.h>
+#include <math.h>
+
+#include "track/track_internal.h"
+
+static const char SQL_POINT_LAST[] =
+    "SELECT max(id) FROM track_point WHERE id >= ?1 AND id < ?2";
+static const char SQL_POINT_ADD[] =
+    "INSERT INTO track_point(id, points) VALUES(?1, ?2)";
+static const char SQL_LATEST_PUT[] =
+    "INSERT INTO track_metric(run, key, value, at_ms, step)"
+    " VALUES(?1, ?2, ?3, ?4, ?5) ON CONFLICT(run, key) DO UPDATE SET"
+    " value = excluded.value, at_ms = excluded.at_ms, step = excluded.step"
+    " WHERE (excluded.step, excluded.at_ms, coalesce(excluded.value, 0))"
+    " > (track_metric.step, track_metric.at_ms,"
+    " coalesce(track_metric.value, 0))";
+static const char SQL_PARAM_ADD[] =
+    "INSERT INTO track_param(run, key, value) VALUES(?1, ?2, ?3)"
+    " ON CONFLICT(run, key) DO NOTHING";
+static const char SQL_PARAM_GET[] =
+    "SELECT value FROM track_param WHERE run = ?1 AND key = ?2";
+static const char SQL_TAG_PUT[] =
+    "INSERT INTO track_tag(run, key, value) VALUES(?1, ?2, ?3)"
+    " ON CONFLICT(run, key) DO UPDATE SET value = excluded.value";
+static const char SQL_NAME_PUT[] =
+    "UPDATE track_run SET name = ?2 WHERE number = ?1";
+
+struct point {
+    int64_t key;
+    double value;
+    int64_t at_ms, step;
+};
+
+/* ---- params ---- */
+
+/* Write one; *out_old gets the other value that stands there, if any. */
+static enum slw_rc
+param_add(struct slw_tx *tx, int64_t run, struct slw_kv p, struct slw_arena *a,
+          bool *out_differs, struct slw_str *out_old, struct slw_err *err)
+{
+    int64_t key = 0;
+    struct slw_str value = slw_track_cut(p.value, SLW_TRACK_PARAM_CHARS_MAX);
+    TRY(track_key_intern(tx, p.key, &key, err));
+    SLW_AUTO(slw_stmt, add);
+    TRY(slw_stmt_prepare(&add, tx, SQL_PARAM_ADD, err));
+    slw_stmt_i64(&add, 1, run);
+    slw_stmt_i64(&add, 2, key);
+    slw_stmt_str(&add, 3, value);
+    TRY(slw_stmt_run(&add, err));
+    *out_differs = false;
+    if (slw_tx_changes(tx))
+        return SLW_OK;
+    SLW_AUTO(slw_stmt, get);
+    bool row = false;
+    TRY(slw_stmt_prepare(&get, tx, SQL_PARAM_GET, err));
+    slw_stmt_i64(&get, 1, run);
+    slw_stmt_i64(&get, 2, key);
+    TRY(slw_stmt_step(&get, &row, err));
+    if (row && !slw_str_eq(slw_col_str(&get, 0), value)) {
+        *out_differs = true;
+        *out_old = slw_col_dup(&get, 0, a);
+    }
+    return SLW_OK;
+}
+
+enum slw_rc
+slw_track_param(struct slw_tx *tx, struct slw_str run_id, struct slw_kv param,
+                struct slw_err *err)
+{
+    SLW_AUTO(slw_arena, a);
+    int64_t run = 0;
+    bool differs = false;
+    struct slw_str old = {0};
+    TRY(slw_track_key_check(param.key, "key", err));
+    TRY(track_run_number(tx, run_id, true, &run, err));
+    TRY(param_add(tx, run, param, &a, &differs, &old, err));
+    if (differs)
+        return slw_fail(
+            err, SLW_CONFLICT,
+            "Changing param values is not allowed. Param with key='%.*s' was "
+            "already logged with value='%.*s' for run ID='%.*s'. Attempted "
+            "logging new value '%.*s'.",
+            SLW_FMT(param.key), SLW_FMT(slw_track_cut(old, 100)),
+            SLW_FMT(run_id), SLW_FMT(slw_track_cut(param.value, 100)));
+    return SLW_OK;
+}
+
+static int
+kv_by_key(const void *a, const void *b)
+{
+    return slw_str_cmp(((const struct slw_kv *)a)->key,
+                       ((const struct slw_kv *)b)->key);
+}
+
+static enum slw_rc
+params_unique(const struct slw_kv *params, size_t count, struct slw_arena *a,
+              struct slw_err *err)
+{
+    if (count < 2)
+        return SLW_OK;
+    struct slw_kv *sorted = SLW_ARENA_NEW(a, struct slw_kv, count);
+    memcpy(sorted, params, count * sizeof(*sorted));
+    qsort(sorted, count, sizeof(*sorted), kv_by_key);
+    for (size_t i = 1; i < count; i++) {
+        if (slw_str_eq(sorted[i - 1].key, sorted[i].key))
+            return slw_fail(
+                err, SLW_INVALID,
+                "Duplicate parameter keys have been submitted: ['%.*s']. "
+                "Please ensure the request contains only one param value per "
+                "param key.",
+                SLW_FMT(sorted[i].key));
+    }
+    return SLW_OK;
+}
+
+static enum slw_rc
+params_put(struct slw_tx *tx, int64_t run, struct slw_str run_id,
+           const struct slw_kv *params, size_t count, struct slw_err *err)
+{
+    if (count == 0)
+        return SLW_OK;
+    SLW_AUTO(slw_arena, a);
+    SLW_AUTO(slw_buf, list);
+    TRY(params_unique(params, count, &a, err));
+    for (size_t i = 0; i < count; i++) {
+        bool differs = false;
+        struct slw_str old = {0};
+        TRY(param_add(tx, run, params[i], &a, &differs, &old, err));
+        if (differs && list.len < SLW_ERR_MSG_SIZE)
+            slw_buf_printf(
+                &list, "%s{'key': '%.*s', 'old_value': '%.*s', "
+                       "'new_value': '%.*s'}",
+                list.len ? ", " : "", SLW_FMT(params[i].key),
+                SLW_FMT(slw_track_cut(old, 100)),
+                SLW_FMT(slw_track_cut(params[i].value, 100)));
+    }
+    if (list.len)
+        return slw_fail(err, SLW_CONFLICT,
+                        "Changing param values is not allowed. Params were "
+                        "already logged='[%.*s]' for run ID='%.*s'.",
+                        SLW_FMT(slw_track_cut(slw_buf_view(&list), 340)),
+                        SLW_FMT(run_id));
+    return SLW_OK;
+}
+
+/* ---- tags ---- */
+
+enum slw_rc
+track_tags_put(struct slw_tx *tx, int64_t run, const struct slw_kv *tags,
+               size_t tag_count, struct slw_err *err)
+{
+    if (tag_count == 0)
+        return SLW_OK;
+    SLW_AUTO(slw_stmt, put);
+    TRY(slw_stmt_prepare(&put, tx, SQL_TAG_PUT, err));
+    for (size_t i = 0; i < tag_count; i++) {
+        int64_t key = 0;
+        struct slw_str value =
+            slw_track_cut(tags[i].value, SLW_TRACK_TAG_CHARS_MAX);
+        TRY(slw_track_key_check(tags[i].key, "key", err));
+        TRY(track_key_intern(tx, tags[i].key, &key, err));
+        slw_stmt_i64(&put, 1, run);
+        slw_stmt_i64(&put, 2, key);
+        slw_stmt_str(&put, 3, value);
+        TRY(slw_stmt_run(&put, err));
+        if (!slw_str_eqz(tags[i].key, "mlflow.runName"))
+            continue;
+        SLW_AUTO(slw_stmt, name); /* the tag and the column are one thing */
+        TRY(slw_stmt_prepare(&name, tx, SQL_NAME_PUT, err));
+        slw_stmt_i64(&name, 1, run);
+        slw_stmt_str(&name, 2, value);
+        TRY(slw_stmt_run(&name, err));
+    }
+    return SLW_OK;
+}
+
+/* ---- metrics ---- */
+
+static void
+put_u32(uint8_t *p, uint32_t v)
+{
+    for (int i = 0; i < 4; i++)
+        p[i] = (uint8_t)(v >> (8 * i));
+}
+
+static void
+put_u64(uint8_t *p, uint64_t v)
+{
+    for (int i = 0; i < 8; i++)
+        p[i] = (uint8_t)(v >> (8 * i));
+}
+
+static void
+pack(const struct point *p, uint8_t *to)
+{
+    uint64_t bits;
+    memcpy(&bits, &p->value, sizeof(bits));
+    put_u32(to, (uint32_t)p->key);
+    put_u64(to + 4, bits);
+    put_u64(to + 12, (uint64_t)p->at_ms);
+    put_u64(to + 20, (uint64_t)p->step);
+}
+
+static enum slw_rc
+points_append(struct slw_tx *tx, int64_t run, const struct point *points,
+              size_t count, struct slw_arena *a, struct slw_err *err)
+{
+    int64_t first = run << TRACK_POINT_SEQ_BITS;
+    int64_t end = (run + 1) << TRACK_POINT_SEQ_BITS;
+    SLW_AUTO(slw_stmt, last);
+    bool row = false;
+    TRY(slw_stmt_prepare(&last, tx, SQL_POINT_LAST, err));
+    slw_stmt_i64(&last, 1, first);
+    slw_stmt_i64(&last, 2, end);
+    TRY(slw_stmt_step(&last, &row, err));
+    int64_t id = slw_col_null(&last, 0) ? first : slw_col_i64(&last, 0) + 1;
+    slw_stmt_reset(&last);
+    if (id >= end)
+        return slw_fail(err, SLW_LIMIT,
+                        "a run may log metrics at most %d times",
+                        1 << TRACK_POINT_SEQ_BITS);
+    uint8_t *bytes = slw_arena_alloc_many(a, TRACK_POINT_SIZE, count);
+    for (size_t i = 0; i < count; i++)
+        pack(&points[i], bytes + i * TRACK_POINT_SIZE);
+    SLW_AUTO(slw_stmt, add);
+    TRY(slw_stmt_prepare(&add, tx, SQL_POINT_ADD, err));
+    slw_stmt_i64(&add, 1, id);
+    slw_stmt_blob(&add, 2, bytes, count * TRACK_POINT_SIZE);
+    return slw_stmt_run(&add, err);
+}
+
+static int
+by_key_then_age(const void *va, const void *vb)
+{
+    const struct point *a = va, *b = vb;
+    if (a->key != b->key)
+        return a->key < b->key ? -1 : 1;
+    if (a->step != b->step)
+        return a->step < b->step ? -1 : 1;
+    if (a->at_ms != b->at_ms)
+        return a->at_ms < b->at_ms ? -1 : 1;
+    double x = isnan(a->value) ? 0 : a->value;
+    double y = isnan(b->value) ? 0 : b->value;
+    return x < y ? -1 : x > y;
+}
+
+static enum slw_rc
+latest_put(struct slw_tx *tx, int64_t run, struct point *points, size_t count,
+           struct slw_err *err)
+{
+    qsort(points, count, sizeof(*points), by_key_then_age);
+    SLW_AUTO(slw_stmt, put);
+    TRY(slw_stmt_prepare(&put, tx, SQL_LATEST_PUT, err));
+    for (size_t i = 0; i < count; i++) {
+        if (i + 1 < count && points[i + 1].key == points[i].key)
+            continue; /* only the greatest of a key */
+        slw_stmt_i64(&put, 1, run);
+        slw_stmt_i64(&put, 2, points[i].key);
+        slw_stmt_f64(&put, 3, points[i].value);
+        slw_stmt_i64(&put, 4, points[i].at_ms);
+        slw_stmt_i64(&put, 5, points[i].step);
+        TRY(slw_stmt_run(&put, err));
+    }
+    return SLW_OK;
+}
+
+static enum slw_rc
+metrics_put(struct slw_tx *tx, int64_t run, const struct slw_metric *metrics,
+            size_t count, struct slw_err *err)
+{
+    if (count == 0)
+        return SLW_OK;
+    SLW_AUTO(slw_arena, a);
+    struct point *points = SLW_ARENA_NEW(&a, struct point, count);
+    for (size_t i = 0; i < count; i++) {
+        const struct slw_metric *m = &metrics[i];
+        if (i > 0 && slw_str_eq(m->key, metrics[i - 1].key))
+            points[i].key = points[i - 1].key;
+        else
+            TRY(track_key_intern(tx, m->key, &points[i].key, err));
+        points[i].value = isinf(m->value) ? copysign(DBL_MAX, m->value)
+                                          : m->value;
+        points[i].at_ms = m->at_ms;
+        points[i].step = m->step;
+    }
+    TRY(points_append(tx, run, points, count, &a, err));
+    return latest_put(tx, run, points, count, err);
+}
+
+static enum slw_rc
+metrics_check(const struct slw_metric *metrics, size_t count,
+              struct slw_err *err)
+{
+    for (size_t i = 0; i < count; i++) {
+        char what[48];
+        if (count == 1)
+            snprintf(what, sizeof(what), "name");
+        else
+            snprintf(what, sizeof(what), "metrics[%zu].name", i);
+        TRY(slw_track_key_check(metrics[i].key, what, err));
+        if (metrics[i].at_ms < 0)
+            return slw_fail(err, SLW_INVALID,
+                            "Got invalid timestamp %lld for metric '%.*s'. "
+                            "Timestamp must be a nonnegative long (64-bit "
+                            "integer)",
+                            (long long)metrics[i].at_ms,
+                            SLW_FMT(metrics[i].key));
+    }
+    return SLW_OK;
+}
+
+enum slw_rc
+slw_track_log(struct slw_tx *tx, struct slw_str run_id,
+              const struct slw_kv *params, size_t param_count,
+              const struct slw_metric *metrics, size_t metric_count,
+              const struct slw_kv *tags, size_t tag_count, struct slw_err *err)
+{
+    SLW_ASSERT(tx->write);
+    int64_t run = 0;
+    TRY(metrics_check(metrics, metric_count, err));
+    for (size_t i = 0; i < param_count; i++) {
+        char what[48];
+        snprintf(what, sizeof(what), "params[%zu].key", i);
+        TRY(slw_track_key_check(params[i].key, what, err));
+    }
+    TRY(track_run_number(tx, run_id, true, &run, err));
+    TRY(params_put(tx, run, run_id, params, param_count, err));
+    TRY(metrics_put(tx, run, metrics, metric_count, err));
+    return track_tags_put(tx, run, tags, tag_count, err);
+}

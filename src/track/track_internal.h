@@ -1,0 +1,82 @@
+/* track_internal.h -- shared by the files of this room only. */
+#ifndef SLW_TRACK_TRACK_INTERNAL_H
+#define SLW_TRACK_TRACK_INTERNAL_H
+
+#include "track/track.h"
+
+/* Bits of a point's id that count within the run. */
+#define TRACK_POINT_SEQ_BITS 24
+#define TRACK_POINT_SIZE 28
+
+/* A growing array in an arena; old copies die with the arena. */
+void *track_grow(struct slw_arena *a, void *items, size_t item_size,
+                 size_t count, size_t *cap);
+
+/* Short key of a run.  Errors NOT_FOUND; INVALID when `active` and the run
+ * is deleted. */
+SLW_MUST_USE enum slw_rc track_run_number(struct slw_tx *tx, struct slw_str id,
+                                          bool active, int64_t *out_number,
+                                          struct slw_err *err);
+SLW_MUST_USE enum slw_rc track_experiment_active(struct slw_tx *tx, int64_t id,
+                                                 struct slw_arena *a,
+                                                 struct slw_experiment *out,
+                                                 struct slw_err *err);
+
+/* Number of a name; `find` answers -1 for a name never used. */
+SLW_MUST_USE enum slw_rc track_key_intern(struct slw_tx *tx,
+                                          struct slw_str name, int64_t *out_id,
+                                          struct slw_err *err);
+SLW_MUST_USE enum slw_rc track_key_find(struct slw_tx *tx, struct slw_str name,
+                                        int64_t *out_id, struct slw_err *err);
+
+/* Names already asked for, by number: an open-addressed table. */
+struct track_names {
+    struct slw_arena *arena;
+    int64_t *ids; /* 0: free */
+    struct slw_str *names;
+    size_t cap, count;
+};
+SLW_MUST_USE enum slw_rc track_name(struct slw_tx *tx, struct track_names *n,
+                                    int64_t id, struct slw_str *out,
+                                    struct slw_err *err);
+
+SLW_MUST_USE enum slw_rc track_tags_put(struct slw_tx *tx, int64_t run,
+                                        const struct slw_kv *tags,
+                                        size_t tag_count, struct slw_err *err);
+/* Columns of TRACK_RUN_COLUMNS, in that order, of the present row. */
+#define TRACK_RUN_COLUMNS                                                      \
+    "r.number, r.id, r.experiment_id, r.name, r.user, r.artifact_uri,"         \
+    " r.status, r.deleted, r.start_ms, r.end_ms"
+void track_run_read(struct slw_stmt *st, struct slw_arena *a,
+                    struct slw_run *out);
+/* Fill everything but `run` of a run. */
+SLW_MUST_USE enum slw_rc track_run_fill(struct slw_tx *tx, int64_t number,
+                                        struct track_names *names,
+                                        struct slw_arena *a,
+                                        struct slw_run_full *out,
+                                        struct slw_err *err);
+SLW_MUST_USE enum slw_rc track_inputs_read(struct slw_tx *tx, int64_t number,
+                                           struct slw_arena *a,
+                                           struct slw_run_full *out,
+                                           struct slw_err *err);
+
+/* "brisk-otter-417", from 32 hex digits. */
+struct slw_str track_name_invent(struct slw_arena *a, const char hex[33]);
+
+/* Kind of a clause or an order key by its entity. */
+enum track_entity {
+    TRACK_ATTRIBUTE,
+    TRACK_METRIC,
+    TRACK_PARAM,
+    TRACK_TAG,
+    TRACK_DATASET
+};
+SLW_MUST_USE enum slw_rc track_entity_of(struct slw_str word,
+                                         enum track_entity *out,
+                                         struct slw_err *err);
+/* Refuse what the entity does not allow: operator, kind of value. */
+SLW_MUST_USE enum slw_rc track_clause_check(const struct slw_filter_clause *c,
+                                            bool number, bool null_ok,
+                                            bool list_ok, struct slw_err *err);
+
+#endif

@@ -1,0 +1,260 @@
+/* util.c -- small things of this room: growing arrays, names as numbers,
+ * checks of keys and paths, names for those who give none. */
+#include "track/track_internal.h"
+
+static const char SQL_KEY_FIND[] = "SELECT id FROM track_key WHERE name = ?1";
+static const char SQL_KEY_ADD[] = "INSERT INTO track_key(name) VALUES(?1)";
+static const char SQL_KEY_NAME[] = "SELECT name FROM track_key WHERE id = ?1";
+
+void *
+track_grow(struct slw_arena *a, void *items, size_t item_size, size_t count,
+           size_t *cap)
+{
+    if (count < *cap)
+        return items;
+    size_t grown = *cap ? *cap * 2 : 8;
+    void *out = slw_arena_alloc_many(a, item_size, grown);
+    if (count)
+        memcpy(out, items, item_size * count);
+    *cap = grown;
+    return out;
+}
+
+enum slw_rc
+track_key_find(struct slw_tx *tx, struct slw_str name, int64_t *out_id,
+               struct slw_err *err)
+{
+    SLW_AUTO(slw_stmt, st);
+    bool row = false;
+    TRY(slw_stmt_prepare(&st, tx, SQL_KEY_FIND, err));
+    slw_stmt_str(&st, 1, name);
+    TRY(slw_stmt_step(&st, &row, err));
+    *out_id = row ? slw_col_i64(&st, 0) : -1;
+    return SLW_OK;
+}
+
+enum slw_rc
+track_key_intern(struct slw_tx *tx, struct slw_str name, int64_t *out_id,
+                 struct slw_err *err)
+{
+    int64_t id = -1;
+    TRY(track_key_find(tx, name, &id, err));
+    if (id < 0) {
+        SLW_AUTO(slw_stmt, st);
+        TRY(slw_stmt_prepare(&st, tx, SQL_KEY_ADD, err));
+        slw_stmt_str(&st, 1, name);
+        TRY(slw_stmt_run(&st, err));
+        id = slw_tx_last_id(tx);
+    }
+    if (id > UINT32_MAX)
+        return slw_fail(err, SLW_LIMIT, "too many different names were logged");
+    *out_id = id;
+    return SLW_OK;
+}
+
+static size_t
+name_slot(const struct track_names *n, int64_t id)
+{
+    size_t at = (size_t)((uint64_t)id * 0x9e3779b97f4a7c15u) & (n->cap - 1);
+    while (n->ids[at] != 0 && n->ids[at] != id)
+        at = (at + 1) & (n->cap - 1);
+    return at;
+}
+
+static void
+names_grow(struct track_names *n)
+{
+    struct track_names old = *n;
+    n->cap = old.cap ? old.cap * 2 : 64;
+    n->ids = SLW_ARENA_NEW(n->arena, int64_t, n->cap);
+    n->names = SLW_ARENA_NEW(n->arena, struct slw_str, n->cap);
+    for (size_t i = 0; i < old.cap; i++) {
+        if (!old.ids[i])
+            continue;
+        size_t at = name_slot(n, old.ids[i]);
+        n->ids[at] = old.ids[i];
+        n->names[at] = old.names[i];
+    }
+}
+
+enum slw_rc
+track_name(struct slw_tx *tx, struct track_names *n, int64_t id,
+           struct slw_str *out, struct slw_err *err)
+{
+    if (n->count * 2 >= n->cap)
+        names_grow(n);
+    size_t at = name_slot(n, id);
+    if (n->ids[at] == 0) {
+        SLW_AUTO(slw_stmt, st);
+        bool row = false;
+        TRY(slw_stmt_prepare(&st, tx, SQL_KEY_NAME, err));
+        slw_stmt_i64(&st, 1, id);
+        TRY(slw_stmt_step(&st, &row, err));
+        if (!row)
+            return slw_fail(err, SLW_CORRUPT, "track_key has no row %lld",
+                            (long long)id);
+        n->names[at] = slw_col_dup(&st, 0, n->arena);
+        n->ids[at] = id;
+        n->count++;
+    }
+    *out = n->names[at];
+    return SLW_OK;
+}
+
+/* Start of a UTF-8 character? */
+static bool
+starts_char(char c)
+{
+    return ((unsigned char)c & 0xc0) != 0x80;
+}
+
+struct slw_str
+slw_track_cut(struct slw_str s, size_t count_max)
+{
+    if (s.len <= count_max)
+        return s;
+    size_t count = 0;
+    for (size_t i = 0; i < s.len; i++) {
+        if (starts_char(s.ptr[i]) && count++ == count_max)
+            return (struct slw_str){s.ptr, i};
+    }
+    return s;
+}
+
+static bool
+key_char_ok(char c)
+{
+    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') ||
+           (c >= '0' && c <= '9') || (c && strchr("_/.- :", c)) ||
+           (unsigned char)c >= 0x80;
+}
+
+/* Equal to its own POSIX-normalised path, and not going up or from the top. */
+static bool
+path_unique(struct slw_str s)
+{
+    if (slw_str_starts(s, ".."))
+        return false;
+    bool more = true;
+    while (more) {
+        struct slw_str part, rest;
+        more = slw_str_cut(s, '/', &part, &rest);
+        if (part.len == 0 || slw_str_eqz(part, ".") || slw_str_eqz(part, ".."))
+            return false;
+        s = rest;
+    }
+    return true;
+}
+
+enum slw_rc
+slw_track_key_check(struct slw_str key, const char *what, struct slw_err *err)
+{
+    for (size_t i = 0; i < key.len; i++) {
+        if (!key_char_ok(key.ptr[i]))
+            return slw_fail(
+                err, SLW_INVALID,
+                "Invalid value \"%.*s\" for parameter '%s' supplied: Names may "
+                "only contain alphanumerics, underscores (_), dashes (-), "
+                "periods (.), spaces ( ), colon(:) and slashes (/).",
+                SLW_FMT(slw_track_cut(key, 100)), what);
+    }
+    if (!path_unique(key))
+        return slw_fail(
+            err, SLW_INVALID,
+            "Invalid value \"%.*s\" for parameter '%s' supplied: Names may be "
+            "treated as files in certain cases, and must not resolve to other "
+            "names when treated as such.",
+            SLW_FMT(slw_track_cut(key, 100)), what);
+    if (slw_track_cut(key, SLW_TRACK_KEY_CHARS_MAX).len < key.len)
+        return slw_fail(err, SLW_INVALID,
+                        "'%s' exceeds the maximum length of %d characters",
+                        what, SLW_TRACK_KEY_CHARS_MAX);
+    return SLW_OK;
+}
+
+static int
+hex_of(char c)
+{
+    if (c >= '0' && c <= '9')
+        return c - '0';
+    if (c >= 'a' && c <= 'f')
+        return c - 'a' + 10;
+    if (c >= 'A' && c <= 'F')
+        return c - 'A' + 10;
+    return -1;
+}
+
+static bool
+plain_path_ok(struct slw_str s)
+{
+    for (size_t i = 0; i < s.len; i++) {
+        if ((unsigned char)s.ptr[i] < 0x20 || s.ptr[i] == '\\' ||
+            s.ptr[i] == 0x7f)
+            return false;
+    }
+    bool more = true;
+    while (more) {
+        struct slw_str part, rest;
+        more = slw_str_cut(s, '/', &part, &rest);
+        if (part.len == 0 || slw_str_eqz(part, ".") || slw_str_eqz(part, ".."))
+            return false;
+        s = rest;
+    }
+    return true;
+}
+
+/* Percent-decode in place; the new length. */
+static size_t
+decode_once(char *p, size_t len)
+{
+    size_t n = 0;
+    for (size_t i = 0; i < len; i++) {
+        if (p[i] == '%' && i + 2 < len && hex_of(p[i + 1]) >= 0 &&
+            hex_of(p[i + 2]) >= 0) {
+            p[n++] = (char)(hex_of(p[i + 1]) * 16 + hex_of(p[i + 2]));
+            i += 2;
+        } else {
+            p[n++] = p[i];
+        }
+    }
+    return n;
+}
+
+bool
+slw_track_path_ok(struct slw_str path)
+{
+    char work[SLW_TRACK_PATH_SIZE_MAX];
+    if (path.len == 0 || path.len > sizeof(work) || !slw_str_utf8_ok(path))
+        return false;
+    memcpy(work, path.ptr, path.len);
+    size_t len = path.len;
+    for (;;) { /* each turn but the last makes it shorter */
+        if (!plain_path_ok((struct slw_str){work, len}))
+            return false;
+        size_t shorter = decode_once(work, len);
+        if (shorter == len)
+            return true;
+        len = shorter;
+    }
+}
+
+struct slw_str
+track_name_invent(struct slw_arena *a, const char hex[33])
+{
+    static const char *const how[] = {
+        "able",   "brisk",  "calm",   "clever", "crisp", "eager", "fair",
+        "gentle", "glad",   "hardy",  "keen",   "kind",  "lucid", "merry",
+        "neat",   "nimble", "placid", "proud",  "quick", "quiet", "rare",
+        "sharp",  "sleek",  "smart",  "spry",   "stout", "swift", "tidy",
+        "upbeat", "vivid",  "warm",   "wise"};
+    static const char *const who[] = {
+        "auk",   "bee",    "boar",  "carp",  "colt",  "crane", "crow", "deer",
+        "dove",  "eel",    "elk",   "finch", "fox",   "frog",  "goat", "grouse",
+        "hare",  "heron",  "ibex",  "koi",   "lark",  "lynx",  "mole", "newt",
+        "otter", "owl",    "perch", "quail", "robin", "seal",  "stoat", "wren"};
+    unsigned r = 0;
+    for (size_t i = 0; i < 7; i++)
+        r = r * 16 + (unsigned)hex_of(hex[i]);
+    return slw_arena_printf(a, "%s-%s-%u", how[r % 32], who[r / 32 % 32],
+                            r / 1024 % 1000);
+}
