@@ -261,7 +261,8 @@ struct target {
     struct slw_arena *arena;
     size_t at;                /* row of the chunk's first value */
     duckdb_type decimal_type; /* how a DECIMAL is stored */
-    double decimal_unit;      /* 10^scale */
+    int decimal_scale;
+    double decimal_unit; /* 10^scale */
 };
 
 static bool
@@ -277,16 +278,16 @@ div_floor(int64_t v, int64_t by)
     return v / by - (v % by < 0 ? 1 : 0);
 }
 
-static double
-hugeint_f64(duckdb_hugeint v)
+static __int128
+hugeint(duckdb_hugeint v)
 {
-    return ldexp((double)v.upper, 64) + (double)v.lower;
+    return (__int128)v.upper * ((__int128)1 << 64) + v.lower;
 }
 
-static double
-uhugeint_f64(duckdb_uhugeint v)
+static unsigned __int128
+uhugeint(duckdb_uhugeint v)
 {
-    return ldexp((double)v.upper, 64) + (double)v.lower;
+    return (unsigned __int128)v.upper << 64 | v.lower;
 }
 
 static enum slw_rc
@@ -365,22 +366,39 @@ time_value(const struct target *t, const void *data, size_t row, int64_t *out,
     return SLW_OK;
 }
 
-/* A stored integer below 2^53 divided by 10^scale is rounded once: the same
- * double as the decimal text gives. */
+/* v / 10^scale, rounded once.  Below 2^53 the division does that; above, the
+ * digits are read as text. */
+static double
+decimal_f64(const struct target *t, __int128 v)
+{
+    const __int128 exact = (__int128)1 << 53;
+    if (v >= -exact && v <= exact)
+        return (double)v / t->decimal_unit;
+    char text[64];
+    size_t at = sizeof(text) - 8;
+    (void)snprintf(text + at, 8, "e-%d", t->decimal_scale);
+    unsigned __int128 left =
+        v < 0 ? -(unsigned __int128)v : (unsigned __int128)v;
+    for (; left > 0; left /= 10)
+        text[--at] = (char)('0' + (int)(left % 10));
+    if (v < 0)
+        text[--at] = '-';
+    struct slw_err err;
+    double out = (double)NAN;
+    SLW_ASSERT(slw_str_f64(slw_str_of(text + at), &out, &err) == SLW_OK);
+    return out;
+}
+
 static double
 decimal_value(const struct target *t, const void *data, size_t row)
 {
-    switch (t->decimal_type) {
-    case DUCKDB_TYPE_SMALLINT:
-        return (double)((const int16_t *)data)[row] / t->decimal_unit;
-    case DUCKDB_TYPE_INTEGER:
-        return (double)((const int32_t *)data)[row] / t->decimal_unit;
-    case DUCKDB_TYPE_BIGINT:
-        return (double)((const int64_t *)data)[row] / t->decimal_unit;
-    default:
-        return hugeint_f64(((const duckdb_hugeint *)data)[row]) /
-               t->decimal_unit;
-    }
+    if (t->decimal_type == DUCKDB_TYPE_SMALLINT)
+        return decimal_f64(t, ((const int16_t *)data)[row]);
+    if (t->decimal_type == DUCKDB_TYPE_INTEGER)
+        return decimal_f64(t, ((const int32_t *)data)[row]);
+    if (t->decimal_type == DUCKDB_TYPE_BIGINT)
+        return decimal_f64(t, ((const int64_t *)data)[row]);
+    return decimal_f64(t, hugeint(((const duckdb_hugeint *)data)[row]));
 }
 
 static double
@@ -394,9 +412,9 @@ float_value(const struct target *t, const void *data, size_t row)
     case DUCKDB_TYPE_DECIMAL:
         return decimal_value(t, data, row);
     case DUCKDB_TYPE_HUGEINT:
-        return hugeint_f64(((const duckdb_hugeint *)data)[row]);
+        return (double)hugeint(((const duckdb_hugeint *)data)[row]);
     default:
-        return uhugeint_f64(((const duckdb_uhugeint *)data)[row]);
+        return (double)uhugeint(((const duckdb_uhugeint *)data)[row]);
     }
 }
 
@@ -504,6 +522,7 @@ decimal_read(struct target *t, struct result *r, idx_t index,
     duckdb_logical_type type = duck.column_logical_type(&r->r, index);
     const int scale = duck.decimal_scale(type);
     t->decimal_type = duck.decimal_internal_type(type);
+    t->decimal_scale = scale;
     t->decimal_unit = pow(10, scale); /* exact up to 10^22 */
     *sql_type = slw_arena_printf(t->arena, "DECIMAL(%d,%d)",
                                  (int)duck.decimal_width(type), scale);
@@ -565,6 +584,48 @@ result_convert(struct result *r, size_t row_max, struct slw_arena *a,
 
 /* ---- queries ---- */
 
+/* Length of the quoted text or comment that starts at `at`, else 0. */
+static size_t
+span_at(struct slw_str sql, size_t at, bool *out_comment)
+{
+    static const struct {
+        const char *start, *end;
+        bool comment;
+    } spans[] = {{"'", "'", false},
+                 {"\"", "\"", false},
+                 {"--", "\n", true},
+                 {"/*", "*/", true}};
+    const struct slw_str here = {sql.ptr + at, sql.len - at};
+    for (size_t i = 0; i < SLW_ARRAY_LEN(spans); i++) {
+        if (!slw_str_starts(here, spans[i].start))
+            continue;
+        const size_t start_len = strlen(spans[i].start);
+        const size_t end_len = strlen(spans[i].end);
+        const char *end = memmem(here.ptr + start_len, here.len - start_len,
+                                 spans[i].end, end_len);
+        *out_comment = spans[i].comment;
+        return end ? (size_t)(end - here.ptr) + end_len : here.len;
+    }
+    return 0;
+}
+
+/* Without the semicolons, blanks and comments it ends with. */
+static struct slw_str
+without_end(struct slw_str sql)
+{
+    size_t len = 0;
+    for (size_t at = 0; at < sql.len;) {
+        bool is_comment = false;
+        const size_t span = span_at(sql, at, &is_comment);
+        const bool counts =
+            span ? !is_comment : !strchr("; \t\r\n", sql.ptr[at]);
+        at += span ? span : 1;
+        if (counts)
+            len = at;
+    }
+    return (struct slw_str){sql.ptr, len};
+}
+
 /* The text around columns that have no plain form:
  *   SELECT #1 AS "a", CAST(#2 AS VARCHAR) AS "b" FROM (query)
  * Out: empty where every column has one. */
@@ -590,11 +651,8 @@ wrap(const struct prepared *p, struct slw_str sql, struct slw_arena *a,
         if (name)
             duck.free((void *)(uintptr_t)name);
     }
-    sql = slw_str_trim(sql);
-    while (slw_str_ends(sql, ";"))
-        sql = slw_str_trim((struct slw_str){sql.ptr, sql.len - 1});
-    /* On a line of its own: the query may end in a comment. */
-    slw_buf_printf(&text, " FROM (\n%.*s\n)", SLW_FMT(sql));
+    sql = without_end(sql);
+    slw_buf_printf(&text, " FROM (%.*s)", SLW_FMT(sql));
     *out = needed && !text.overflow ? slw_arena_str(a, slw_buf_view(&text))
                                     : (struct slw_str){0};
 }

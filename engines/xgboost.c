@@ -213,7 +213,7 @@ boost(void *booster, void *train, void *valid, int round_max,
             continue;
         const char *names[] = {"valid"}, *text = NULL;
         void *matrices[] = {valid};
-        double shown, loss;
+        double shown = 0, loss = 0;
         XGB(lib.XGBoosterEvalOneIter(booster, round, matrices, names, 1,
                                      &text),
             "evaluate a round");

@@ -97,6 +97,20 @@ extern const size_t app_job_kind_count;
 extern const struct slw_task_kind app_task_kinds[];
 extern const size_t app_task_kind_count;
 
+/* Start work that answers {"job"}, follow it (unless --no-wait), show its
+ * result; rows/columns as for app_show. */
+int app_post_job(struct app_args *a, const char *path, struct slw_buf *body,
+                 const char *rows, const char *columns);
+/* A request that is shown as a tree. */
+int app_post_show(struct app_args *a, const char *method, const char *path,
+                  struct slw_buf *body, const char *rows, const char *columns);
+/* The key with the option's value, when it was given. */
+void app_key_option(struct app_args *a, struct slw_jw *w, const char *option,
+                    const char *key);
+/* printf into the arena. */
+SLW_PRINTF(2, 3)
+const char *app_text(struct app_args *a, const char *fmt, ...);
+
 /* Commands with code of their own (cmd_*.c). */
 int app_init(struct app_args *a);
 int app_apply(struct app_args *a);

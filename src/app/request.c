@@ -255,3 +255,56 @@ app_segment(struct app_args *a, const char *text)
     slw_url_encode(&b, slw_str_of(text));
     return slw_arena_strz(&a->arena, slw_buf_view(&b));
 }
+
+const char *
+app_text(struct app_args *a, const char *fmt, ...)
+{
+    va_list args;
+    va_start(args, fmt);
+    struct slw_str s = slw_arena_vprintf(&a->arena, fmt, args);
+    va_end(args);
+    return s.ptr;
+}
+
+void
+app_key_option(struct app_args *a, struct slw_jw *w, const char *option,
+               const char *key)
+{
+    const char *value = app_option(a, option);
+    if (value)
+        slw_jw_kz(w, key, value);
+}
+
+int
+app_post_show(struct app_args *a, const char *method, const char *path,
+              struct slw_buf *body, const char *rows, const char *columns)
+{
+    struct slw_err err;
+    SLW_AUTO(slw_json, doc);
+    if (app_request_json(a, method, path, slw_buf_view(body), &doc, &err) !=
+        SLW_OK)
+        return app_error(a, &err);
+    app_show(a, doc.root, rows, columns);
+    return APP_OK;
+}
+
+int
+app_post_job(struct app_args *a, const char *path, struct slw_buf *body,
+             const char *rows, const char *columns)
+{
+    struct slw_err err;
+    SLW_AUTO(slw_json, started);
+    if (app_request_json(a, "POST", path, slw_buf_view(body), &started, &err) !=
+        SLW_OK)
+        return app_error(a, &err);
+    if (app_option(a, "no-wait")) {
+        app_show(a, started.root, NULL, NULL);
+        return APP_OK;
+    }
+    SLW_AUTO(slw_json, job);
+    if (app_job_wait(a, slw_json_i64_or(slw_json_get(started.root, "job"), 0),
+                     &job, &err) != SLW_OK)
+        return app_error(a, &err);
+    app_show(a, slw_json_get(job.root, "result"), rows, columns);
+    return APP_OK;
+}

@@ -38,8 +38,9 @@ void slw_proc_result_done(struct slw_proc_result *r);
 /* Run to the end, in a process group of its own, all other descriptors
  * closed.  What the program leaves running in its group is killed.
  * In     spec; *result is only written, and left alone on failure
- * Errors NOT_FOUND: no such program or folder; IO; LIMIT: output too large.  A child
- *        that fails is not an error of the call: look at the result. */
+ * Errors NOT_FOUND: no such program or folder; IO; LIMIT: output too large.
+ *        A child that fails is not an error of the call: look at the result.
+ */
 SLW_MUST_USE enum slw_rc slw_proc_run(const struct slw_proc_spec *spec,
                                       struct slw_proc_result *result,
                                       struct slw_err *err);

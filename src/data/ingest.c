@@ -158,12 +158,9 @@ until_apply(struct ingest *in, struct slw_err *err)
     TRY(data_query_i64(in->sc, in->a, SLW_STR("SELECT count(*) FROM slw_in"),
                        &rows, err));
     char when[SLW_TIME_TEXT_SIZE];
-    if (rows == 0 && in->until_ms != INT64_MAX)
+    if (rows == 0)
         return slw_fail(err, SLW_INVALID, "%.*s: no rows until %s",
                         SLW_FMT(in->name), slw_time_text(in->until_ms, when));
-    if (rows == 0)
-        return slw_fail(err, SLW_INVALID, "%.*s has a header but no rows",
-                        SLW_FMT(in->files[0].name));
     return SLW_OK;
 }
 

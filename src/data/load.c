@@ -452,5 +452,11 @@ data_load(struct slw_scan *sc, const struct data_def *def,
     for (size_t f = 0; f < file_count; f++)
         TRY(slw_scan_exec(sc, err, "DROP TABLE %.*s",
                           SLW_FMT(files[f].table)));
+    int64_t rows = 0;
+    TRY(data_query_i64(sc, a, SLW_STR("SELECT count(*) FROM slw_in"), &rows,
+                       err));
+    if (rows == 0)
+        return slw_fail(err, SLW_INVALID, "%.*s holds no rows",
+                        SLW_FMT(files[0].name));
     return event_time_check(sc, def, a, err);
 }

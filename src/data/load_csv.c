@@ -260,10 +260,12 @@ csv_line_of(struct slw_scan *sc, const struct data_file *file,
 {
     TRY(rejects_drop(sc, err));
     const struct slw_str from = reader_sql(file, column, type, a);
+    const struct slw_str name = slw_sql_name(a, column);
+    /* Counting the column, so that its values are really converted. */
     TRY(slw_scan_exec(sc, err,
-                      "CREATE OR REPLACE TEMP TABLE slw_again AS"
-                      " SELECT count(*) FROM %.*s",
-                      SLW_FMT(from)));
+                      "CREATE OR REPLACE TABLE slw_again AS"
+                      " SELECT count(%.*s) FROM %.*s",
+                      SLW_FMT(name), SLW_FMT(from)));
     struct slw_scan_result r;
     TRY(rejects_query(sc, SLW_STR("WHERE error_type = 'CAST'"), a, &r, err));
     *out = r.row_count ? r.cols[1].i64[0] : 0;

@@ -210,27 +210,55 @@ predict_rule(const struct slw_model *m, const double *x, size_t row_count,
         y[r] = slw_expr_eval(m->rule, x + r * m->sig.column_count);
 }
 
-void
-slw_model_predict(const struct slw_model *m, const double *x, size_t row_count,
-                  double *y)
+static void
+evaluate(const struct slw_model *m, const double *x, size_t row_count,
+         double *y)
 {
     switch (m->flavour) {
     case SLW_FLAVOUR_XGBOOST:
         model_xgb_predict(m->xgb, x, row_count, y);
-        break;
+        return;
     case SLW_FLAVOUR_SVR:
         model_svr_predict(m->svr, x, row_count, y);
-        break;
+        return;
     case SLW_FLAVOUR_ARNET:
         model_arnet_predict(m->arnet, x, row_count, y);
-        break;
+        return;
     default:
         predict_rule(m, x, row_count, y);
-        return; /* a rule says what it means: never relative */
     }
-    if (m->sig.relative_to < 0)
-        return;
-    const double *base = x + m->sig.relative_to;
-    for (size_t r = 0; r < row_count; r++)
-        y[r] = base[r * m->sig.column_count] * (1 + y[r]);
+}
+
+/* The column that the answer is relative to is no input: the model sees 0
+ * there, as it did in training.  Rows are copied a tile at a time. */
+static void
+evaluate_relative(const struct slw_model *m, const double *x,
+                  size_t row_count, double *y)
+{
+    const size_t columns = m->sig.column_count;
+    const size_t at = (size_t)m->sig.relative_to;
+    const size_t tile = SLW_MODEL_COLUMN_MAX / columns;
+    MODEL_SCRATCH double scratch[SLW_MODEL_COLUMN_MAX];
+    for (size_t done = 0; done < row_count; done += tile) {
+        const size_t left = row_count - done;
+        const size_t count = left < tile ? left : tile;
+        const double *rows = x + done * columns;
+        memcpy(scratch, rows, count * columns * sizeof(double));
+        for (size_t r = 0; r < count; r++)
+            scratch[r * columns + at] = 0;
+        evaluate(m, scratch, count, y + done);
+        for (size_t r = 0; r < count; r++)
+            y[done + r] = rows[r * columns + at] * (1 + y[done + r]);
+    }
+}
+
+void
+slw_model_predict(const struct slw_model *m, const double *x, size_t row_count,
+                  double *y)
+{
+    /* A rule says what it means: never relative. */
+    if (m->sig.relative_to < 0 || m->flavour == SLW_FLAVOUR_RULE)
+        evaluate(m, x, row_count, y);
+    else
+        evaluate_relative(m, x, row_count, y);
 }

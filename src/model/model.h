@@ -32,7 +32,9 @@ struct slw_signature {
     struct slw_str *columns; /* [column_count], unique */
     size_t column_count;
     /* Index of the column the answer is relative to, or -1:
-     * answer = column * (1 + what the model says).  Not for rules. */
+     * answer = column * (1 + what the model says).  Not for rules.  That
+     * column is no input: the model is fitted and evaluated with 0 in its
+     * place (a level would tie the model to the range it was trained in). */
     int relative_to;
 };
 
@@ -111,7 +113,7 @@ SLW_MUST_USE enum slw_rc slw_arnet_write(const struct slw_arnet *net,
                                          struct slw_err *err);
 /* An arnet model file as ONNX (opset 13): input "input" float
  * [N][column_count] in signature order, output "output" float [N][1]; before
- * relative_to. */
+ * relative_to (put 0 in that column, multiply afterwards). */
 SLW_MUST_USE enum slw_rc slw_arnet_to_onnx(struct slw_str arnet_bytes,
                                            struct slw_buf *out,
                                            struct slw_err *err);

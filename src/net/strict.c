@@ -14,8 +14,10 @@
  *
  *   method NUL target NUL version NUL ? name NUL blanks value NUL ? name ...
  *
- * where '?' is the second byte of CR LF, and the head ends 4 bytes after the
- * last value.  Any gap that differs means that something was hidden there.
+ * where '?' is the second byte of CR LF, a NUL now too, and the head ends 4
+ * bytes after the last value.  Anything else means that something was hidden
+ * there.  What still cannot be seen is a NUL in a line end that leaves its
+ * length as it was; see the README.
  *
  * Source RFC 9112 sections 2.2, 3, 5, 6; RFC 9110 section 5. */
 #include "net/strict.h"
@@ -125,36 +127,59 @@ check_request_line(const struct net_head *h, struct slw_err *err)
     return SLW_OK;
 }
 
-/* Do the pieces lie exactly where plain CR LF lines put them? */
+/* Are `count` bytes at `at` within the head, and all NUL? */
+static bool
+nuls_at(const struct net_head *h, size_t at, size_t count)
+{
+    if (at > h->size || h->size - at < count)
+        return false;
+    for (size_t i = 0; i < count; i++)
+        if (h->bytes[at + i])
+            return false;
+    return true;
+}
+
+/* Does a piece of `len` bytes lie at `at`?  Its end is then in *at. */
+static bool
+piece_at(const struct net_head *h, const char *ptr, size_t len, size_t *at)
+{
+    if (*at > h->size || h->size - *at < len || ptr != h->bytes + *at)
+        return false;
+    *at += len;
+    return true;
+}
+
+static bool
+field_at(const struct net_head *h, const struct net_field *f, size_t *at)
+{
+    if (!nuls_at(h, *at, 2))
+        return false;
+    *at += 2;
+    if (!piece_at(h, f->name.ptr, f->name.len, at) || !nuls_at(h, *at, 1))
+        return false;
+    (*at)++; /* the NUL that was the colon */
+    while (*at < h->size && h->bytes + *at != f->value.ptr &&
+           (h->bytes[*at] == ' ' || h->bytes[*at] == '\t'))
+        (*at)++;
+    return piece_at(h, f->value.ptr, f->value.len, at);
+}
+
+/* Do the pieces lie exactly where plain CR LF lines put them, with nothing
+ * but NUL between them? */
 static bool
 layout_is_plain(const struct net_head *h)
 {
-    uintptr_t begin = (uintptr_t)h->bytes, end = begin + h->size;
-    uintptr_t at = begin;
-    if ((uintptr_t)h->method.ptr != at)
+    size_t at = 0;
+    if (!piece_at(h, h->method.ptr, h->method.len, &at) ||
+        !nuls_at(h, at++, 1) ||
+        !piece_at(h, h->target_at, h->target.len, &at) ||
+        !nuls_at(h, at++, 1) ||
+        !piece_at(h, h->version.ptr, h->version.len, &at))
         return false;
-    at += h->method.len + 1;
-    if ((uintptr_t)h->target_at != at)
-        return false;
-    at += h->target.len + 1;
-    if ((uintptr_t)h->version.ptr != at)
-        return false;
-    at += h->version.len;
-    for (size_t i = 0; i < h->field_count; i++) {
-        const struct net_field *f = &h->fields[i];
-        uintptr_t value = (uintptr_t)f->value.ptr;
-        if ((uintptr_t)f->name.ptr != at + 2)
+    for (size_t i = 0; i < h->field_count; i++)
+        if (!field_at(h, &h->fields[i], &at))
             return false;
-        at += 2 + f->name.len; /* on the NUL that was the colon */
-        if (at >= end || value <= at || value > end)
-            return false;
-        for (const char *p = h->bytes + (at - begin) + 1;
-             (uintptr_t)p < value; p++)
-            if (*p != ' ' && *p != '\t')
-                return false;
-        at = value + f->value.len;
-    }
-    return at + 4 == end;
+    return nuls_at(h, at, 4) && at + 4 == h->size;
 }
 
 static enum slw_rc

@@ -12,7 +12,8 @@
 #include "num/stats.h"
 
 #define TINY 1e-300
-#define ITERATIONS_MAX 20000
+/* The series needs about 8 sqrt(a) terms near x = a. */
+#define ITERATIONS_MAX 1000000
 
 static double
 log_gamma(double x)
@@ -165,20 +166,34 @@ beta_fraction(double a, double b, double x)
     return h;
 }
 
-/* gamma(a) = exp(log_gamma_main) with Stirling's main part split off. */
+/* log(gamma(a + b) / gamma(a)), a >= 10, b of any size: what is large in both
+ * (5.11.1) is taken away on paper. */
+static double
+log_gamma_ratio(double a, double b)
+{
+    return (a - 0.5) * log1p(b / a) + b * (log(a + b) - 1)
+           + stirling_rest(a + b) - stirling_rest(a);
+}
+
+/* log(x^a y^b / B(a,b)); for large a or b huge terms would nearly cancel, so
+ * they are combined first. */
 static double
 log_beta_front(double a, double b, double x, double y)
 {
-    /* x^a y^b / B(a,b), in logarithms */
-    if (a >= 10 && b >= 10) {
-        double n = a + b;
-        double u = (x * n - a) / a, v = (y * n - b) / b;
-        double main = a * log1p(u) + b * log1p(v)
-                      + 0.5 * log(a / n * b / (2 * M_PI));
-        return main + stirling_rest(n) - stirling_rest(a) - stirling_rest(b);
+    if (a >= 10 && b >= 10) { /* written about the mode, x = a/(a+b) */
+        double off = b * x - a * y, n = a + b;
+        return a * log1p_minus(off / a) + b * log1p_minus(-off / b)
+               + 0.5 * log(a / n * b / (2 * M_PI)) + stirling_rest(n)
+               - stirling_rest(a) - stirling_rest(b);
     }
-    return log_gamma(a + b) - log_gamma(a) - log_gamma(b) + a * log(x)
-           + b * log(y);
+    double log_x = y < 0.5 ? log1p(-y) : log(x);
+    double log_y = x < 0.5 ? log1p(-x) : log(y);
+    double powers = a * log_x + b * log_y;
+    if (a >= 10)
+        return log_gamma_ratio(a, b) - log_gamma(b) + powers;
+    if (b >= 10)
+        return log_gamma_ratio(b, a) - log_gamma(a) + powers;
+    return log_gamma(a + b) - log_gamma(a) - log_gamma(b) + powers;
 }
 
 /* I_x(a,b) with y = 1 - x given, so that neither loses digits. */

@@ -13,6 +13,7 @@
 #include "base/json.h"
 #include "model/model.h"
 #include "store/store.h"
+#include "track/track.h"
 
 /* The release document, version 1 (all members present, JSON names below):
  * {"format": "slipway.release/1", "model": "next-range",
@@ -42,6 +43,11 @@ struct slw_version {
     int64_t created_at_ms, updated_at_ms;
     struct slw_str gate;     /* JSON of the last gate result, or "" */
     struct slw_str gate_verdict; /* "", "passed", "refused" */
+    struct slw_str run_link, logged_model; /* "m-…" of track; "": none */
+    struct slw_kv *tags;
+    size_t tag_count;
+    struct slw_str *aliases; /* that point here now */
+    size_t alias_count;
 };
 
 SLW_MUST_USE enum slw_rc slw_registry_model_ensure(struct slw_tx *tx,
@@ -80,7 +86,8 @@ SLW_MUST_USE enum slw_rc slw_registry_model_list(struct slw_tx *tx,
                                                  struct slw_str **out,
                                                  size_t *out_count,
                                                  struct slw_err *err);
-/* Move an alias; who and why are kept; event "registry.alias_set". */
+/* Move an alias; event "registry.alias_set" about the model's name, payload
+ * {"model","alias","version","previous","who","why"} (previous 0: none). */
 SLW_MUST_USE enum slw_rc slw_registry_alias_set(struct slw_tx *tx,
                                                 int64_t now_ms,
                                                 struct slw_str model,
@@ -88,6 +95,21 @@ SLW_MUST_USE enum slw_rc slw_registry_alias_set(struct slw_tx *tx,
                                                 int64_t version,
                                                 struct slw_str why,
                                                 struct slw_err *err);
+/* The same, saying who moved it. */
+SLW_MUST_USE enum slw_rc slw_registry_alias_move(
+    struct slw_tx *tx, int64_t now_ms, struct slw_str model,
+    struct slw_str alias, int64_t version, struct slw_str who,
+    struct slw_str why, struct slw_err *err);
+/* Every move of an alias, newest first. */
+struct slw_alias_move {
+    int64_t from_ms, version; /* version 0: removed */
+    struct slw_str who, why;
+};
+SLW_MUST_USE enum slw_rc slw_registry_alias_history(
+    struct slw_tx *tx, struct slw_str model, struct slw_str alias,
+    struct slw_arena *a, struct slw_alias_move **out, size_t *out_count,
+    struct slw_err *err);
+/* Absent is no error.  Event "registry.alias_removed". */
 SLW_MUST_USE enum slw_rc slw_registry_alias_remove(struct slw_tx *tx,
                                                    int64_t now_ms,
                                                    struct slw_str model,
@@ -141,5 +163,118 @@ SLW_MUST_USE enum slw_rc slw_release_models(struct slw_store *s,
                                             struct slw_model **out_model,
                                             struct slw_model **out_rule,
                                             struct slw_err *err);
+
+/* ---- registered models, as clients see and change them ---- */
+struct slw_registered_alias {
+    struct slw_str name;
+    int64_t version;
+};
+struct slw_registered_model {
+    struct slw_str name, description;
+    int64_t created_at_ms, updated_at_ms;
+    struct slw_kv *tags;
+    size_t tag_count;
+    struct slw_registered_alias *aliases;
+    size_t alias_count;
+    struct slw_version *latest; /* newest of each stage */
+    size_t latest_count;
+};
+#define SLW_REGISTRY_TAG_CHARS_MAX 100000
+
+/* Errors CONFLICT: the name is taken; INVALID. */
+SLW_MUST_USE enum slw_rc slw_registry_model_create(
+    struct slw_tx *tx, int64_t now_ms, struct slw_str name,
+    struct slw_str description, const struct slw_kv *tags, size_t tag_count,
+    struct slw_err *err);
+SLW_MUST_USE enum slw_rc slw_registry_model_get(
+    struct slw_tx *tx, struct slw_str name, struct slw_arena *a,
+    struct slw_registered_model *out, struct slw_err *err);
+SLW_MUST_USE enum slw_rc slw_registry_model_describe(struct slw_tx *tx,
+                                                     int64_t now_ms,
+                                                     struct slw_str name,
+                                                     struct slw_str description,
+                                                     struct slw_err *err);
+/* Versions, aliases and tags go along. */
+SLW_MUST_USE enum slw_rc slw_registry_model_rename(struct slw_tx *tx,
+                                                   int64_t now_ms,
+                                                   struct slw_str name,
+                                                   struct slw_str new_name,
+                                                   struct slw_err *err);
+/* With all its versions.  Events keep what was.  Event
+ * "registry.model_deleted". */
+SLW_MUST_USE enum slw_rc slw_registry_model_delete(struct slw_tx *tx,
+                                                   int64_t now_ms,
+                                                   struct slw_str name,
+                                                   struct slw_err *err);
+SLW_MUST_USE enum slw_rc slw_registry_model_tag_set(struct slw_tx *tx,
+                                                    struct slw_str name,
+                                                    struct slw_kv tag,
+                                                    struct slw_err *err);
+/* Absent is no error. */
+SLW_MUST_USE enum slw_rc slw_registry_model_tag_remove(struct slw_tx *tx,
+                                                       struct slw_str name,
+                                                       struct slw_str key,
+                                                       struct slw_err *err);
+/* query: filter, order_by, offset, limit. */
+SLW_MUST_USE enum slw_rc slw_registry_model_search(
+    struct slw_tx *tx, const struct slw_track_query *q, struct slw_arena *a,
+    struct slw_registered_model **out, size_t *out_count, bool *out_more,
+    struct slw_err *err);
+
+/* ---- versions, likewise ---- */
+struct slw_version_new {
+    struct slw_str release, run_id, run_link, source, logged_model, description;
+    const struct slw_kv *tags;
+    size_t tag_count;
+};
+SLW_MUST_USE enum slw_rc slw_registry_version_register(
+    struct slw_tx *tx, int64_t now_ms, struct slw_str model,
+    const struct slw_version_new *v, int64_t *out_version, struct slw_err *err);
+SLW_MUST_USE enum slw_rc slw_registry_version_describe(
+    struct slw_tx *tx, int64_t now_ms, struct slw_str model, int64_t version,
+    struct slw_str description, struct slw_err *err);
+/* stage None, Staging, Production or Archived in any case; archive_others:
+ * versions now in that stage go to Archived. */
+SLW_MUST_USE enum slw_rc slw_registry_version_stage(
+    struct slw_tx *tx, int64_t now_ms, struct slw_str model, int64_t version,
+    struct slw_str stage, bool archive_others, struct slw_err *err);
+/* Its number is not handed out again; aliases to it go.  Event
+ * "registry.version_deleted". */
+SLW_MUST_USE enum slw_rc slw_registry_version_delete(struct slw_tx *tx,
+                                                     int64_t now_ms,
+                                                     struct slw_str model,
+                                                     int64_t version,
+                                                     struct slw_err *err);
+SLW_MUST_USE enum slw_rc slw_registry_version_tag_set(struct slw_tx *tx,
+                                                      struct slw_str model,
+                                                      int64_t version,
+                                                      struct slw_kv tag,
+                                                      struct slw_err *err);
+SLW_MUST_USE enum slw_rc slw_registry_version_tag_remove(struct slw_tx *tx,
+                                                         struct slw_str model,
+                                                         int64_t version,
+                                                         struct slw_str key,
+                                                         struct slw_err *err);
+/* Newest of each of these stages (none given: of all four). */
+SLW_MUST_USE enum slw_rc slw_registry_version_latest(
+    struct slw_tx *tx, struct slw_str model, const struct slw_str *stages,
+    size_t stage_count, struct slw_arena *a, struct slw_version **out,
+    size_t *out_count, struct slw_err *err);
+SLW_MUST_USE enum slw_rc slw_registry_version_search(
+    struct slw_tx *tx, const struct slw_track_query *q, struct slw_arena *a,
+    struct slw_version **out, size_t *out_count, bool *out_more,
+    struct slw_err *err);
+
+/* ---- gates ---- */
+struct slw_gate_result {
+    int64_t at_ms;
+    bool passed;
+    struct slw_str gate; /* JSON */
+};
+/* Every verdict on a version, newest first. */
+SLW_MUST_USE enum slw_rc slw_registry_gate_list(
+    struct slw_tx *tx, struct slw_str model, int64_t version,
+    struct slw_arena *a, struct slw_gate_result **out, size_t *out_count,
+    struct slw_err *err);
 
 #endif

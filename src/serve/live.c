@@ -127,6 +127,7 @@ serve_live_unref(struct serve_live *l)
     serve_release_unref(l->shadow);
     slw_free(l->canary_map);
     slw_free(l->shadow_map);
+    slw_free(l->champion_map);
     slw_free(l);
 }
 
@@ -214,6 +215,7 @@ serve_live_build(struct slw_serve *s, struct serve_slot *slot,
     serve_live_unref(old);
     l->canary_map = column_map(l->canary, l->champion);
     l->shadow_map = column_map(l->shadow, l->champion);
+    l->champion_map = column_map(l->champion, l->canary);
     if (l->champion) {
         l->champion_series =
             serve_series_of(slot, d->champion_version, SLW_BY_CHAMPION);

@@ -167,9 +167,9 @@ void serve_series_observe(struct serve_series *s, int64_t latency_ns,
 struct serve_live {
     atomic_int ref_count;
     struct serve_release *champion, *canary, *previous, *shadow;
-    /* Column i of the canary is column map[i] of the champion, or -1; NULL:
-     * the columns are the same. */
-    int32_t *canary_map, *shadow_map;
+    /* Column i of the canary (shadow) is column map[i] of the champion, or
+     * -1; NULL: the columns are the same.  champion_map: of the canary. */
+    int32_t *canary_map, *shadow_map, *champion_map;
     struct serve_series *champion_series, *canary_series, *fallback_series;
     uint32_t canary_below; /* of SERVE_WEIGHT_UNITS */
     int64_t timeout_ns;
@@ -224,6 +224,27 @@ void serve_live_swap(struct serve_slot *slot, struct serve_live *fresh);
  * are for the flusher to repair. */
 void serve_slot_log_open(struct slw_serve *s, struct serve_slot *slot,
                          int64_t now_ms);
+
+/* ---- deployment.c: rows ---- */
+
+/* What a change did, for the history. */
+struct serve_change {
+    const char *action;
+    int64_t from_version, to_version;
+    struct slw_str why;
+};
+SLW_MUST_USE enum slw_rc serve_row_insert(struct slw_tx *tx, int64_t now_ms,
+                                          const struct slw_deployment *d,
+                                          struct slw_err *err);
+/* Write all of *d where the row still has d->revision - 1.
+ * Errors CONFLICT: somebody else changed it meanwhile */
+SLW_MUST_USE enum slw_rc serve_row_update(struct slw_tx *tx, int64_t now_ms,
+                                          const struct slw_deployment *d,
+                                          struct slw_err *err);
+SLW_MUST_USE enum slw_rc serve_change_add(struct slw_tx *tx, int64_t now_ms,
+                                          const struct slw_deployment *d,
+                                          const struct serve_change *change,
+                                          struct slw_err *err);
 
 /* ---- lookup.c ---- */
 

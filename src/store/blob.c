@@ -118,24 +118,28 @@ recipe_give(struct reader *r, const struct slw_sha256 *hash,
 }
 
 static enum slw_rc
+content_give(struct slw_store *s, const struct slw_sha256 *hash, sink_fn sink,
+             void *ctx, struct slw_err *err)
+{
+    SLW_AUTO(slw_buf, body);
+    slw_buf_init(&body, BLOB_RECIPE_SIZE_MAX);
+    struct blob_head head;
+    TRY(blob_file_read(s, hash, &head, &body, err));
+    SLW_AUTO(reader, r);
+    reader_init(&r, s, sink, ctx);
+    const struct slw_str view = slw_buf_view(&body);
+    return head.kind == BLOB_CHUNK ? chunk_give(&r, hash, &head, view, err)
+                                   : recipe_give(&r, hash, view, err);
+}
+
+static enum slw_rc
 content_read(struct slw_store *s, const char *hex, sink_fn sink, void *ctx,
              struct slw_err *err)
 {
     struct slw_sha256 hash;
     TRY(hash_parse(hex, &hash, err));
-    SLW_AUTO(slw_buf, body);
-    slw_buf_init(&body, BLOB_RECIPE_SIZE_MAX);
-    struct blob_head head;
-    TRY(blob_file_read(s, &hash, &head, &body, err));
-    SLW_AUTO(reader, r);
-    reader_init(&r, s, sink, ctx);
-    const struct slw_str view = slw_buf_view(&body);
-    const enum slw_rc rc = head.kind == BLOB_CHUNK
-                               ? chunk_give(&r, &hash, &head, view, err)
-                               : recipe_give(&r, &hash, view, err);
-    if (rc == SLW_OK || rc == SLW_LIMIT)
-        return rc;
-    return slw_err_prefix(err, "blob %.12s…", hex);
+    const enum slw_rc rc = content_give(s, &hash, sink, ctx, err);
+    return rc == SLW_CORRUPT ? slw_err_prefix(err, "blob %.12s…", hex) : rc;
 }
 
 /* ---- into memory, files, nothing ---- */

@@ -193,6 +193,8 @@ file_write(struct put *p, struct pending *one, const struct blob_head *head,
     if (slw_fd_write(one->fd, bytes, sizeof(bytes), err) != SLW_OK ||
         slw_fd_write(one->fd, body, head->body_size, err) != SLW_OK)
         return errno ? fail_file("write", err) : err->rc;
+    /* Let the disk begin; the sync at the end of the batch waits for it. */
+    (void)sync_file_range(one->fd, 0, 0, SYNC_FILE_RANGE_WRITE);
     return SLW_OK;
 }
 

@@ -48,6 +48,26 @@ wait_for_other_writer(void *arg, int count)
     return 1;
 }
 
+/* The system's error behind an SQLITE_IOERR.  That of the connection is often
+ * overwritten by the time we ask; the files remember theirs. */
+static int
+system_error(struct store_conn *c)
+{
+    static const int files[] = {SQLITE_FCNTL_JOURNAL_POINTER,
+                                SQLITE_FCNTL_FILE_POINTER};
+    for (size_t i = 0; i < SLW_ARRAY_LEN(files); i++) {
+        sqlite3_file *file = NULL;
+        int error = 0;
+        if (sqlite3_file_control(c->db, NULL, files[i], &file) == SQLITE_OK &&
+            file && file->pMethods &&
+            file->pMethods->xFileControl(file, SQLITE_FCNTL_LAST_ERRNO,
+                                         &error) == SQLITE_OK &&
+            error != 0)
+            return error;
+    }
+    return sqlite3_system_errno(c->db);
+}
+
 static bool
 is_disk_full(struct store_conn *c, int rc)
 {
@@ -55,9 +75,8 @@ is_disk_full(struct store_conn *c, int rc)
         return true;
     if ((rc & 0xff) != SQLITE_IOERR)
         return false;
-    const int system_error = sqlite3_system_errno(c->db);
-    return system_error == ENOSPC || system_error == EDQUOT ||
-           system_error == EFBIG;
+    const int error = system_error(c);
+    return error == ENOSPC || error == EDQUOT || error == EFBIG;
 }
 
 enum slw_rc
@@ -97,7 +116,7 @@ store_conn_fail(struct store_conn *c, int rc, const char *what,
     case SQLITE_PERM:
     case SQLITE_NOLFS:
         return slw_fail(err, SLW_IO, "%s: %s (%s)", what, said,
-                        strerror(sqlite3_system_errno(c->db)));
+                        strerror(system_error(c)));
     case SQLITE_INTERRUPT:
         return slw_fail(err, SLW_TIMEOUT, "%s: interrupted", what);
     default:

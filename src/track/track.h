@@ -113,7 +113,7 @@ SLW_MUST_USE enum slw_rc slw_track_run_values(
     struct slw_err *err);
 
 /* ---- experiments ---- */
-enum slw_view { SLW_VIEW_ACTIVE, SLW_VIEW_DELETED, SLW_VIEW_ALL };
+enum slw_view_stage { SLW_VIEW_ACTIVE, SLW_VIEW_DELETED, SLW_VIEW_ALL };
 
 /* location empty: "mlflow-artifacts:/<id>".
  * Errors CONFLICT: the name is taken (by a deleted one too); INVALID. */
@@ -210,7 +210,7 @@ struct slw_track_query {
     struct slw_str filter;          /* MLflow's filter grammar */
     const struct slw_str *order_by; /* "metrics.loss DESC" … */
     size_t order_count;
-    enum slw_view view;
+    enum slw_view_stage view;
     const int64_t *experiment_ids; /* runs and logged models only */
     size_t experiment_count;
     size_t offset, limit;

@@ -18,9 +18,14 @@ struct train_fit_in {
     size_t valid_count;
     const struct json_t *params; /* one trial's parameters, numbers by name:
         xgboost: eta max_depth rounds subsample colsample min_child_weight
-                 lambda alpha gamma; early_rounds (0: none)
+                 lambda alpha gamma max_bin; early_rounds (0: none)
         svr:     c epsilon gamma max_rows tolerance
         arnet:   lags hidden lr epochs batch l2 patience; lag_prefix is text */
+    /* The loss follows the metric that is searched for: absolute error for
+       mae and mape (xgboost reg:absoluteerror; the network's gradient clipped
+       at a tenth of the target's deviation), squared error otherwise.  The
+       SVR's loss is its own. */
+    bool absolute_loss;
     uint64_t seed;
 };
 struct train_fit_out {

@@ -1,6 +1,7 @@
 /* fit_arnet.c -- the autoregressive network: a linear part, and where wanted
- * one hidden layer of ReLU units added to it, fitted to squared error by Adam
- * over shuffled mini-batches.
+ * one hidden layer of ReLU units added to it, fitted by Adam over shuffled
+ * mini-batches to squared error, or to Huber's loss with its bend at a tenth
+ * of the target's deviation where absolute error is what counts.
  *
  * All trainable numbers lie in one vector, so that Adam, the L2 term and the
  * keeping of the best weights are loops over it:
@@ -55,7 +56,11 @@ struct arnet_work {
     float *zb, *tb, *h, *f, *dh; /* of one batch */
     uint32_t *order;
     size_t batch;
+    bool absolute; /* the loss */
 };
+
+/* Where Huber's loss bends, in deviations of the target. */
+#define HUBER_BEND 0.1f
 
 static void
 arnet_work_done(struct arnet_work *w)
@@ -275,7 +280,17 @@ forward(struct arnet_work *w, const float *z, size_t count)
                    w->f, 1);
 }
 
-/* Gradient of mean (f - t)^2 over the batch in zb, tb; returns the sum of
+/* Slope of the loss at a difference d. */
+static float
+slope(const struct arnet_work *w, float d)
+{
+    if (!w->absolute)
+        return 2 * d;
+    const float s = d / HUBER_BEND;
+    return s > 1 ? 1 : s < -1 ? -1 : s;
+}
+
+/* Gradient of the mean loss over the batch in zb, tb; returns the sum of
  * squares. */
 static double
 backward(struct arnet_work *w, size_t count, double l2)
@@ -287,7 +302,7 @@ backward(struct arnet_work *w, size_t count, double l2)
     for (size_t r = 0; r < count; r++) {
         float d = w->f[r] - w->tb[r];
         squares += (double)d * (double)d;
-        w->f[r] = 2 * d / (float)count;
+        w->f[r] = slope(w, d) / (float)count;
         sum += w->f[r];
     }
     for (size_t i = 0; i < w->weight_count; i++)
@@ -356,21 +371,23 @@ epoch(struct arnet_work *w, const double *v, struct slw_rng *rng,
     return squares / (double)n;
 }
 
-/* Root mean square error on the validation rows, in the target's unit. */
+/* Mean absolute or root mean square error on the validation rows, in the
+ * target's unit. */
 static double
 valid_error(struct arnet_work *w)
 {
-    double squares = 0;
+    double sum = 0;
     for (size_t begin = 0; begin < w->valid.count; begin += w->batch) {
         size_t left = w->valid.count - begin;
         size_t count = left < w->batch ? left : w->batch;
         forward(w, w->valid.z + begin * w->used, count);
         for (size_t r = 0; r < count; r++) {
             double d = (double)w->f[r] - (double)w->valid.t[begin + r];
-            squares += d * d;
+            sum += w->absolute ? fabs(d) : d * d;
         }
     }
-    return sqrt(squares / (double)w->valid.count) * (double)w->y_scale;
+    const double mean = sum / (double)w->valid.count;
+    return (w->absolute ? mean : sqrt(mean)) * (double)w->y_scale;
 }
 
 static enum slw_rc
@@ -421,6 +438,7 @@ train_fit_arnet(const struct train_fit_in *in, struct train_fit_out *out,
     TRY(train_engine("openblas", &table, out, err));
     SLW_AUTO(arnet_work, w);
     w.blas = table;
+    w.absolute = in->absolute_loss;
     TRY(choose_columns(in, (size_t)v[P_LAGS], &w, err));
     TRY(take_rows(in, &w, err));
     slw_rng_init_named(&rng, in->seed, SLW_STR("arnet"));

@@ -1,5 +1,5 @@
-/* fit_xgboost.c -- boosted trees by the XGBoost engine: squared error,
- * histogram method, one thread, the trial's seed. */
+/* fit_xgboost.c -- boosted trees by the XGBoost engine: absolute or squared
+ * error, histogram method, one thread, the trial's seed. */
 #include <float.h>
 #include <math.h>
 
@@ -17,6 +17,7 @@ enum {
     P_ALPHA,
     P_GAMMA,
     P_EARLY_ROUNDS,
+    P_MAX_BIN,
     P_COUNT
 };
 
@@ -31,6 +32,7 @@ static const struct train_param PARAMS[P_COUNT] = {
     [P_ALPHA] = {"alpha", 0, 0, 1e9, false},
     [P_GAMMA] = {"gamma", 0, 0, 1e9, false},
     [P_EARLY_ROUNDS] = {"early_rounds", 0, 0, 4096, true},
+    [P_MAX_BIN] = {"max_bin", 256, 2, 65536, true},
 };
 
 /* XGBoost's name of each parameter that is passed on; NULL: ours. */
@@ -43,6 +45,7 @@ static const char *const NAMES[P_COUNT] = {
     [P_LAMBDA] = "lambda",
     [P_ALPHA] = "alpha",
     [P_GAMMA] = "gamma",
+    [P_MAX_BIN] = "max_bin",
 };
 
 /* XGBoost refuses infinities in training; the largest float32 takes the same
@@ -93,9 +96,11 @@ train_fit_xgboost(const struct train_fit_in *in, struct train_fit_out *out,
              (unsigned)(in->seed & 0x7fffffff));
     params[count++] = (struct slw_xgboost_param){"seed", texts[P_COUNT]};
     params[count++] = (struct slw_xgboost_param){"tree_method", "hist"};
-    params[count++] =
-        (struct slw_xgboost_param){"objective", "reg:squarederror"};
-    params[count++] = (struct slw_xgboost_param){"eval_metric", "rmse"};
+    params[count++] = (struct slw_xgboost_param){
+        "objective",
+        in->absolute_loss ? "reg:absoluteerror" : "reg:squarederror"};
+    params[count++] = (struct slw_xgboost_param){
+        "eval_metric", in->absolute_loss ? "mae" : "rmse"};
 
     SLW_AUTO(floats, f);
     f.x = narrow(in->x, in->row_count * columns);

@@ -216,7 +216,8 @@ utf8_refuses_overlong_surrogates_strays_and_stumps(void **state)
     static const char *const bad[] = {
         "\x80",         "\xC0\x80",     "\xC1\xBF",         "\xC3",
         "\xC3(",        "\xE0\x9F\xBF", "\xED\xA0\x80",     "\xE2\x82",
-        "\xE2(\xA1",    "\xF0\x8F\xBF\xBF", "\xF4\x90\x80\x80", "\xF5\x80\x80\x80",
+        "\xE2(\xA1",    "\xF0\x8F\xBF\xBF", "\xF4\x90\x80\x80",
+        "\xF5\x80\x80\x80",
         "\xF0\x9F\x98", "\xFE",         "\xFF",             "ok\xBF"};
     for (size_t i = 0; i < ARRAY_LEN(bad); i++)
         assert_false(slw_str_utf8_ok(S(bad[i])));

@@ -99,7 +99,8 @@ mistakes_are_reported_with_file_line_and_column(void **state)
     static const struct {
         const char *text, *part;
     } cases[] = {
-        {"a: 1\nb: [1, 2\nc: 3\n", "t.yaml:4:1: flow sequence without a closing bracket"},
+        {"a: 1\nb: [1, 2\nc: 3\n",
+         "t.yaml:4:1: flow sequence without a closing bracket"},
         {"a: 1\n\tb: 2\n", "t.yaml:1:4: invalid multiline plain key"},
         {"a: \"open\n", "t.yaml:"},
         {"a: 1\nbb: 2\na: 3\n", "t.yaml:3:1: the key 'a' stands here a second "
@@ -130,7 +131,8 @@ mistakes_are_reported_with_file_line_and_column(void **state)
     struct slw_yaml *root = NULL;
     assert_fails(slw_yaml_parse(&a, "t.yaml", (struct slw_str){"a: \0b", 5},
                                 &root, &err),
-                 SLW_INVALID, err, "t.yaml:1:4: there is a control character, 0");
+                 SLW_INVALID, err,
+                 "t.yaml:1:4: there is a control character, 0");
 }
 
 static void

@@ -198,6 +198,7 @@ ambiguous_requests_get_400_and_nothing_after_them_is_parsed(void **state)
         BAD("GET /hello HTTP/1.1\r\nHost: x\nA: b\r\n\r\n" SMUGGLED),
         BAD("GET /hello HTTP/1.1\r\nHost: x\r\n\n" SMUGGLED),
         BAD("GET /hello HTTP/1.1\r\n Host: x\r\n\r\n" SMUGGLED),
+        BAD("GET /hello HTTP/1.1\r\nHost: x\n\0j\n" SMUGGLED),
         /* request line */
         BAD("get /hello HTTP/1.1\r\nHost: x\r\n\r\n" SMUGGLED),
         BAD("G@T /hello HTTP/1.1\r\nHost: x\r\n\r\n" SMUGGLED),

@@ -1,0 +1,220 @@
+/* materialize.c -- the job that brings the newest row of each entity online.
+ *
+ * Computing happens first, outside any transaction; then all views change in
+ * one, together with the end of the job: serving sees all of it or nothing.
+ * Rows that come from another definition of the view are thrown away first,
+ * since their columns may mean something else. */
+#include "features/features_internal.h"
+
+#include <math.h>
+
+#include "data/data.h"
+#include "store/event.h"
+
+static const char SQL_ONLINE_PUT[] =
+    "INSERT INTO features_online(view, entity, event_ms, packed)"
+    " VALUES(?1, ?2, ?3, ?4) ON CONFLICT(view, entity) DO UPDATE SET"
+    "  event_ms = excluded.event_ms, packed = excluded.packed"
+    " WHERE excluded.event_ms >= features_online.event_ms";
+static const char SQL_ONLINE_CLEAR[] =
+    "DELETE FROM features_online WHERE view = ?1 AND NOT EXISTS (SELECT 1 FROM"
+    " features_view WHERE name = ?1 AND online_hash = ?2)";
+static const char SQL_ONLINE_COUNT[] =
+    "SELECT count(*), coalesce(max(event_ms), 0) FROM features_online"
+    " WHERE view = ?1";
+
+#define ENTITIES_MAX ((size_t)5000000)
+
+struct online_set {
+    struct features_table table;
+    struct slw_scan_result rows; /* entity, event, features */
+    struct slw_str pins;
+};
+
+static enum slw_rc
+views_wanted(struct slw_job_ctx *ctx, struct features_def **out,
+             size_t *out_count, struct slw_err *err)
+{
+    struct slw_arena *a = ctx->arena;
+    const struct json_t *names = slw_json_get(ctx->spec, "views");
+    SLW_AUTO(slw_tx, tx);
+    TRY(slw_tx_read(&tx, ctx->store, err));
+    size_t count = 0;
+    struct slw_view *views = NULL;
+    if (slw_json_type(names) == SLW_JSON_ARRAY) {
+        count = slw_json_len(names);
+        views = SLW_ARENA_NEW(a, struct slw_view, count + 1);
+        for (size_t i = 0; i < count; i++)
+            TRY(slw_features_view_get(
+                &tx, slw_json_str_or(slw_json_at(names, i), SLW_STR("")), a,
+                &views[i], err));
+    } else {
+        TRY(slw_features_view_list(&tx, a, &views, &count, err));
+    }
+    if (count > FEATURES_VIEWS_MAX)
+        return slw_fail(err, SLW_LIMIT, "more than %d views",
+                        FEATURES_VIEWS_MAX);
+    *out = SLW_ARENA_NEW(a, struct features_def, count + 1);
+    for (size_t i = 0; i < count; i++)
+        TRY(features_def_parse(views[i].name, views[i].def, a, &(*out)[i],
+                               err));
+    *out_count = count;
+    return SLW_OK;
+}
+
+/* The pins of the sources that one view names. */
+static struct slw_str
+pins_of(const struct features_def *d, const struct json_t *pins,
+        struct slw_arena *a)
+{
+    SLW_AUTO(slw_buf, text);
+    struct slw_jw w;
+    slw_jw_init(&w, &text);
+    slw_jw_obj(&w);
+    for (void *it = slw_json_iter(pins); it; it = slw_json_next(pins, it)) {
+        if (!features_sql_names(d->sql, slw_json_iter_key(it)))
+            continue;
+        slw_jw_keys(&w, slw_json_iter_key(it));
+        slw_jw_node(&w, slw_json_iter_value(it));
+    }
+    slw_jw_obj_end(&w);
+    return slw_arena_str(a, slw_buf_view(&text));
+}
+
+static enum slw_rc
+newest_rows(struct features_world *w, const struct features_def *d, size_t i,
+            struct online_set *out, struct slw_err *err)
+{
+    TRY(features_table_build(w, d, i, &out->table, err));
+    SLW_AUTO(slw_buf, sql);
+    slw_buf_z(&sql, "SELECT slw_entity, slw_event");
+    for (size_t c = 0; c < out->table.count; c++)
+        slw_buf_printf(&sql, ", %.*s",
+                       SLW_FMT(slw_sql_name(w->a, out->table.names[c])));
+    slw_buf_printf(&sql,
+                   " FROM %.*s WHERE slw_known <= %lld QUALIFY row_number()"
+                   " OVER (PARTITION BY slw_entity ORDER BY slw_event DESC) = 1"
+                   " ORDER BY slw_entity",
+                   SLW_FMT(out->table.table), (long long)w->as_of_ms);
+    return slw_scan_query(&w->sc, ENTITIES_MAX, w->a, &out->rows,
+                          slw_buf_view(&sql), err);
+}
+
+static enum slw_rc
+online_put(struct slw_tx *tx, const struct online_set *set, struct slw_err *err)
+{
+    const struct slw_str view = set->table.def.name;
+    SLW_AUTO(slw_stmt, clear);
+    TRY(slw_stmt_prepare(&clear, tx, SQL_ONLINE_CLEAR, err));
+    slw_stmt_str(&clear, 1, view);
+    slw_stmt_str(&clear, 2, slw_str_of(set->table.def.hash));
+    TRY(slw_stmt_run(&clear, err));
+    SLW_AUTO(slw_arena, a);
+    double *packed = SLW_ARENA_NEW(&a, double, set->table.count + 1);
+    SLW_AUTO(slw_stmt, put);
+    TRY(slw_stmt_prepare(&put, tx, SQL_ONLINE_PUT, err));
+    for (size_t i = 0; i < set->rows.row_count; i++) {
+        for (size_t c = 0; c < set->table.count; c++)
+            packed[c] = set->rows.cols[c + 2].f64[i];
+        slw_stmt_str(&put, 1, view);
+        slw_stmt_str(&put, 2, set->rows.cols[0].str[i]);
+        slw_stmt_i64(&put, 3, set->rows.cols[1].i64[i]);
+        slw_stmt_blob(&put, 4, packed, set->table.count * sizeof *packed);
+        TRY(slw_stmt_run(&put, err));
+    }
+    return SLW_OK;
+}
+
+static enum slw_rc
+view_finish(struct slw_tx *tx, const struct online_set *set, int64_t now_ms,
+            struct slw_jw *w, struct slw_err *err)
+{
+    const struct slw_str view = set->table.def.name;
+    SLW_AUTO(slw_stmt, st);
+    TRY(slw_stmt_prepare(&st, tx, SQL_ONLINE_COUNT, err));
+    slw_stmt_str(&st, 1, view);
+    bool row = false;
+    TRY(slw_stmt_step(&st, &row, err));
+    SLW_ASSERT(row);
+    const int64_t count = slw_col_i64(&st, 0);
+    const int64_t event_max_ms = slw_col_i64(&st, 1);
+    slw_stmt_reset(&st);
+    TRY(features_view_materialized(tx, &set->table, now_ms, set->pins, count,
+                                   err));
+    slw_jw_obj(w);
+    slw_jw_kstr(w, "name", view);
+    slw_jw_ki64(w, "entities", count);
+    slw_jw_ki64(w, "event_max_ms", event_max_ms);
+    slw_jw_obj_end(w);
+    return SLW_OK;
+}
+
+static enum slw_rc
+commit(struct slw_job_ctx *ctx, const struct online_set *sets, size_t count,
+       struct slw_err *err)
+{
+    SLW_AUTO(slw_buf, result);
+    struct slw_jw w;
+    slw_jw_init(&w, &result);
+    slw_jw_obj(&w);
+    slw_jw_key(&w, "views");
+    slw_jw_arr(&w);
+    SLW_AUTO(slw_tx, tx);
+    TRY(slw_tx_begin(&tx, ctx->store, err));
+    for (size_t i = 0; i < count; i++) {
+        TRY(online_put(&tx, &sets[i], err));
+        TRY(view_finish(&tx, &sets[i], ctx->now_ms, &w, err));
+    }
+    slw_jw_arr_end(&w);
+    slw_jw_obj_end(&w);
+    const struct slw_str text = slw_buf_view(&result);
+    TRY(slw_event_emit(&tx, ctx->now_ms, "features.materialized",
+                       SLW_STR("features"), text, err));
+    TRY(slw_job_finish(ctx, &tx, text, err));
+    return slw_tx_commit(&tx, err);
+}
+
+/* Versions as they were known at at_ms, as a parsed document. */
+static enum slw_rc
+pins_get(struct slw_store *s, int64_t at_ms, struct slw_json *out,
+         struct slw_err *err)
+{
+    SLW_AUTO(slw_tx, tx);
+    TRY(slw_tx_read(&tx, s, err));
+    SLW_AUTO(slw_buf, versions);
+    SLW_AUTO(slw_buf, hashes);
+    struct slw_jw v;
+    struct slw_jw h;
+    slw_jw_init(&v, &versions);
+    slw_jw_init(&h, &hashes);
+    TRY(slw_data_pins(&tx, at_ms, &v, &h, err));
+    return slw_json_parse(out, slw_buf_view(&versions), err);
+}
+
+enum slw_rc
+slw_features_materialize_job(struct slw_job_ctx *ctx, struct slw_err *err)
+{
+    struct slw_arena *a = ctx->arena;
+    int64_t at_ms = ctx->now_ms;
+    TRY(slw_json_opt_i64(ctx->spec, "at_ms", &at_ms, err));
+    struct features_def *defs = NULL;
+    size_t count = 0;
+    TRY(views_wanted(ctx, &defs, &count, err));
+    SLW_AUTO(slw_json, pins);
+    TRY(pins_get(ctx->store, at_ms, &pins, err));
+    struct slw_str *sqls = SLW_ARENA_NEW(a, struct slw_str, count + 1);
+    for (size_t i = 0; i < count; i++)
+        sqls[i] = defs[i].sql;
+    SLW_AUTO(features_world, w);
+    TRY(features_world_open(&w, ctx->store, pins.root, sqls, count, at_ms, a,
+                            err));
+    TRY(features_world_lock(&w, NULL, err));
+    struct online_set *sets = SLW_ARENA_NEW(a, struct online_set, count + 1);
+    for (size_t i = 0; i < count; i++) {
+        slw_job_progress(ctx, (double)i / (double)count, "computing %.*s",
+                         SLW_FMT(defs[i].name));
+        TRY(newest_rows(&w, &defs[i], i, &sets[i], err));
+        sets[i].pins = pins_of(&defs[i], pins.root, a);
+    }
+    return commit(ctx, sets, count, err);
+}
