@@ -5,7 +5,7 @@
                 [--version 0.1.0] FILE...
   gen_routes.py --check FILE...
 
-Each FILE is a JSON array of endpoints (see src/api/routes/README.md):
+Each FILE is a JSON array of endpoints:
 
   name       unique, lower case: metrics, logs, operationId
   method     GET POST PUT PATCH DELETE
@@ -186,7 +186,7 @@ def no_duplicates(pairs):
 
 def load(files):
     """All endpoints, checked and in order of path and method."""
-    endpoints, names, places = [], {}, {}
+    endpoints, names, places, shapes = [], {}, {}, {}
     for file in files:
         try:
             text = pathlib.Path(file).read_text(encoding="utf-8")
@@ -208,6 +208,10 @@ def load(files):
                     need(key not in places,
                          f"{e['method']} {path} is taken by {places.get(key)}")
                     places[key] = where
+                    # OpenAPI knows no two paths that differ only so
+                    same = shapes.setdefault(key[1], path)
+                    need(same == path, f"{path} must name its variables as "
+                         f"{same} does")
             except Wrong as why:
                 raise Wrong(f"{where}: {why}") from why
             endpoints.append(e)
@@ -308,7 +312,7 @@ def openapi_operation(e, path, index):
     tag = next((s for s in e["path"].split("/")[1:]
                 if s and not re.fullmatch(r"api|ajax-api|v[0-9]+|[0-9.]+", s)),
                "server")
-    op = {"operationId": e["name"] + (f"_{index}" if index else ""),
+    op = {"operationId": e["name"] + (f".{index}" if index else ""),
           "summary": e["summary"], "tags": [tag.strip("{}")],
           "responses": openapi_responses(e), "x-since": e["since"],
           "x-dialect": e["dialect"]}

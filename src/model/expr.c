@@ -673,11 +673,11 @@ decimal_literal(struct slw_str s, struct expr_value *out)
         }
         if (!is_digit(s.ptr[i]))
             return false;
-        whole = whole * 10 + (s.ptr[i] - '0');
         digits += digits > 0 || s.ptr[i] != '0';
         scale += point;
         if (digits > EXPR_SCALE_MAX || scale > EXPR_SCALE_MAX)
             return false;
+        whole = whole * 10 + (s.ptr[i] - '0');
     }
     *out = make_whole(whole, scale);
     return true;

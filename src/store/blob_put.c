@@ -2,8 +2,8 @@
  *
  * Order of what reaches the disk: the chunks' bytes, their names, and last
  * the recipe that needs them.  Chunks are written in batches: all files of a
- * batch first, then each synced (the first sync carries most of the others
- * along), then renamed; the folders are synced once a put, also those of
+ * batch first, then they are synced, then renamed; the folders are synced
+ * once a put, also those of
  * chunks that were there already, since another thread may have renamed them
  * a moment ago.
  *
@@ -16,7 +16,8 @@
 #include <unistd.h>
 #include <zstd.h>
 
-#define BATCH_MAX 64
+#define BATCH_MAX 128
+#define SYNC_EACH_MAX 8
 #define ZSTD_LEVEL 3
 
 /* A chunk whose file is written but has not its name yet. */
@@ -125,12 +126,25 @@ pending_name(struct put *p, struct pending *one, struct slw_err *err)
     return SLW_OK;
 }
 
+/* A few files one by one; many by one sync of their file system, which costs
+ * one flush of the disk instead of one a file.  Its errors are those since
+ * the descriptor was opened, so it is that of the batch's first file. */
 static enum slw_rc
-batch_flush(struct put *p, struct slw_err *err)
+batch_sync(struct put *p, struct slw_err *err)
 {
+    if (p->pending_count > SYNC_EACH_MAX)
+        return syncfs(p->pending[0].fd) == 0 ? SLW_OK
+                                             : fail_file("sync", err);
     for (size_t i = 0; i < p->pending_count; i++)
         if (fsync(p->pending[i].fd) != 0)
             return fail_file("sync", err);
+    return SLW_OK;
+}
+
+static enum slw_rc
+batch_flush(struct put *p, struct slw_err *err)
+{
+    TRY(batch_sync(p, err));
     for (size_t i = 0; i < p->pending_count; i++) {
         TRY(pending_name(p, &p->pending[i], err));
         pending_drop(&p->pending[i]);
@@ -193,8 +207,6 @@ file_write(struct put *p, struct pending *one, const struct blob_head *head,
     if (slw_fd_write(one->fd, bytes, sizeof(bytes), err) != SLW_OK ||
         slw_fd_write(one->fd, body, head->body_size, err) != SLW_OK)
         return errno ? fail_file("write", err) : err->rc;
-    /* Let the disk begin; the sync at the end of the batch waits for it. */
-    (void)sync_file_range(one->fd, 0, 0, SYNC_FILE_RANGE_WRITE);
     return SLW_OK;
 }
 

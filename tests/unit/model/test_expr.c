@@ -139,6 +139,19 @@ deep_and_long_rules_meet_a_limit_and_not_the_stack(void **state)
 }
 
 static void
+a_literal_of_39_digits_is_a_double_and_not_an_overflow(void **state)
+{
+    struct slw_err err;
+    struct slw_expr *e = NULL;
+    assert_ok(slw_expr_parse(
+                  &e, SLW_STR("999999999999999999999999999999999999999 + 0"),
+                  NULL, 0, &err),
+              err);
+    assert_near(slw_expr_eval(e, NULL), 1e39, 0);
+    slw_expr_free(e);
+}
+
+static void
 a_rule_is_a_model_and_never_relative(void **state)
 {
     struct slw_err err;
@@ -185,6 +198,8 @@ main(void)
         cmocka_unit_test(values_equal_duckdbs_to_the_last_bit),
         cmocka_unit_test(a_wrong_rule_gets_a_sentence_with_its_place),
         cmocka_unit_test(deep_and_long_rules_meet_a_limit_and_not_the_stack),
+        cmocka_unit_test(
+            a_literal_of_39_digits_is_a_double_and_not_an_overflow),
         cmocka_unit_test(a_rule_is_a_model_and_never_relative),
         cmocka_unit_test(flavours_have_names_that_are_read_back),
     };

@@ -1,0 +1,129 @@
+/* mlflow_internal.h -- what the handlers of the MLflow dialect share: reading
+ * requests as MLflow reads them, and writing its JSON shapes. */
+#ifndef SLW_API_MLFLOW_INTERNAL_H
+#define SLW_API_MLFLOW_INTERNAL_H
+
+#include "api/api_internal.h"
+#include "registry/registry.h"
+#include "track/track.h"
+
+#define MLFLOW_VERSION "3.17.2"
+
+/* A request's parameters: query of a GET, JSON body of all others. */
+struct mlf_in {
+    struct slw_http_req *req;
+    struct slw_json doc;
+    bool query;
+};
+/* Broken JSON counts as an empty body, as in MLflow.
+ * Errors INVALID: a body that is not application/json. */
+SLW_MUST_USE enum slw_rc mlf_in_read(struct mlf_in *in,
+                                     struct slw_http_req *req,
+                                     struct slw_err *err);
+void mlf_in_done(struct mlf_in *in);
+
+/* Absent leaves *out ("" or the default that stands there). */
+SLW_MUST_USE enum slw_rc mlf_str(struct mlf_in *in, const char *key,
+                                 struct slw_str *out, struct slw_err *err);
+SLW_MUST_USE enum slw_rc mlf_i64(struct mlf_in *in, const char *key,
+                                 int64_t *out, struct slw_err *err);
+SLW_MUST_USE enum slw_rc mlf_bool(struct mlf_in *in, const char *key, bool *out,
+                                  struct slw_err *err);
+/* Absent or empty: "Missing value for required parameter". */
+SLW_MUST_USE enum slw_rc mlf_need_str(struct mlf_in *in, const char *key,
+                                      struct slw_str *out, struct slw_err *err);
+/* run_id, or its old name run_uuid. */
+SLW_MUST_USE enum slw_rc mlf_need_run_id(struct mlf_in *in, struct slw_str *out,
+                                         struct slw_err *err);
+/* An experiment's id: text that is a whole number. */
+SLW_MUST_USE enum slw_rc mlf_experiment_id(struct slw_str s, int64_t *out,
+                                           struct slw_err *err);
+SLW_MUST_USE enum slw_rc mlf_need_experiment_id(struct mlf_in *in, int64_t *out,
+                                                struct slw_err *err);
+/* A version's number: text (or a number) that is a whole number. */
+SLW_MUST_USE enum slw_rc mlf_need_version(struct mlf_in *in, int64_t *out,
+                                          struct slw_err *err);
+/* List of strings: a JSON array, or a repeated query parameter. */
+SLW_MUST_USE enum slw_rc mlf_strs(struct mlf_in *in, const char *key,
+                                  struct slw_str **out, size_t *out_count,
+                                  struct slw_err *err);
+/* Array of objects in the body; NULL when absent. */
+SLW_MUST_USE enum slw_rc mlf_array(struct mlf_in *in, const char *key,
+                                   const struct json_t **out,
+                                   struct slw_err *err);
+/* [{"key", "value"}, …]; path is the array's name, for messages. */
+SLW_MUST_USE enum slw_rc mlf_kvs(const struct json_t *array, const char *path,
+                                 struct slw_arena *a, struct slw_kv **out,
+                                 size_t *out_count, struct slw_err *err);
+SLW_MUST_USE enum slw_rc mlf_need_kv(struct mlf_in *in, struct slw_kv *out,
+                                     struct slw_err *err);
+/* max_results within 1..cap, page_token, view. */
+SLW_MUST_USE enum slw_rc mlf_page(struct mlf_in *in, int64_t dflt, int64_t cap,
+                                  struct slw_track_query *q,
+                                  struct slw_err *err);
+SLW_MUST_USE enum slw_rc mlf_view(struct mlf_in *in, const char *key,
+                                  enum slw_view_stage *out, struct slw_err *err);
+/* filter and order_by, next to mlf_page. */
+SLW_MUST_USE enum slw_rc mlf_search(struct mlf_in *in,
+                                    struct slw_track_query *q,
+                                    struct slw_err *err);
+SLW_MUST_USE enum slw_rc mlf_missing(const char *key, struct slw_err *err);
+SLW_MUST_USE enum slw_rc mlf_bad_value(const struct json_t *v, const char *path,
+                                       struct slw_err *err);
+/* Points of a metric in a JSON object (log-metric, or one of a batch). */
+SLW_MUST_USE enum slw_rc mlf_metric(const struct json_t *o, const char *path,
+                                    struct slw_model_metric *out,
+                                    struct slw_err *err);
+
+/* ---- answers ---- */
+/* A writer on the body, in which NaN is a string. */
+void mlf_out(struct slw_jw *w, struct slw_http_res *res);
+/* "{}" */
+enum slw_rc mlf_empty(struct slw_http_res *res);
+/* Member that is left out when empty. */
+void mlf_kopt(struct slw_jw *w, const char *key, struct slw_str v);
+/* An integer as a string: ids. */
+void mlf_kid(struct slw_jw *w, const char *key, int64_t v);
+void mlf_write_kvs(struct slw_jw *w, const char *name, const struct slw_kv *kv,
+                   size_t count);
+void mlf_write_metric(struct slw_jw *w, const struct slw_metric *m);
+void mlf_write_token(struct slw_jw *w, size_t offset);
+SLW_MUST_USE enum slw_rc mlf_write_experiment(struct slw_jw *w,
+                                              struct slw_tx *tx,
+                                              struct slw_arena *a,
+                                              const struct slw_experiment *e,
+                                              struct slw_err *err);
+void mlf_write_run_info(struct slw_jw *w, const struct slw_run *r);
+void mlf_write_run(struct slw_jw *w, const struct slw_run_full *r);
+void mlf_write_files(struct slw_jw *w, const struct slw_artifact *files,
+                     size_t count, struct slw_str prefix);
+void mlf_write_version(struct slw_jw *w, const struct slw_version *v);
+
+/* A CONFLICT that MLflow calls an invalid parameter (params). */
+enum slw_rc mlf_as_invalid(enum slw_rc rc, enum slw_rc which,
+                           struct slw_err *err);
+
+struct slw_api *mlf_api(struct slw_http_req *req);
+
+/* What clients read at /version: the MLflow whose service this is. */
+const char *api_mlflow_version_text(void);
+
+/* May this source be registered with this run or logged model? */
+SLW_MUST_USE enum slw_rc mlf_source_check(struct slw_tx *tx,
+                                          struct slw_arena *a,
+                                          struct slw_version_new *v,
+                                          bool has_run_id, bool has_model_id,
+                                          struct slw_err *err);
+/* Where the bytes of a version lie, as a URI clients can download. */
+SLW_MUST_USE enum slw_rc mlf_download_uri(struct slw_tx *tx,
+                                          struct slw_arena *a,
+                                          const struct slw_version *v,
+                                          struct slw_str *out,
+                                          struct slw_err *err);
+/* Answer with the bytes of an artifact. */
+SLW_MUST_USE enum slw_rc mlf_send_file(struct slw_http_req *req,
+                                       struct slw_http_res *res,
+                                       struct slw_str path,
+                                       struct slw_err *err);
+
+#endif
