@@ -156,8 +156,7 @@ svm_open(const char *library_dir, const void **out_ops, char out_version[64],
 {
     static const struct slw_libsvm_ops ops = {.train = svr_train,
                                               .predict = svr_predict};
-    void *handle =
-        dlopen("libsvm.so.3", RTLD_NOW | RTLD_LOCAL | RTLD_NODELETE);
+    void *handle = dlopen("libsvm.so.3", RTLD_NOW | RTLD_LOCAL | RTLD_NODELETE);
     (void)library_dir; /* Debian's own package, never beside the plug-ins */
     if (!handle)
         return slw_fail(err, SLW_NOT_FOUND, "libsvm does not load: %.300s",

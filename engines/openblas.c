@@ -15,8 +15,7 @@ enum { ROW_MAJOR = 101, NO_TRANS = 111, TRANS = 112 };
 static struct {
     void (*cblas_sgemm)(int order, int trans_a, int trans_b, int m, int n,
                         int k, float alpha, const float *a, int lda,
-                        const float *b, int ldb, float beta, float *c,
-                        int ldc);
+                        const float *b, int ldb, float beta, float *c, int ldc);
     char *(*openblas_get_config)(void);
     int (*openblas_get_parallel)(void);
     void (*openblas_set_num_threads)(int);
@@ -60,8 +59,9 @@ usable(void *handle, char why[static 160])
     }
     if (strstr(lib.openblas_get_config(), "SINGLE_THREADED") ||
         lib.openblas_get_parallel() == 0) {
-        snprintf(why, 160, "the OpenBLAS found is the serial build, which is"
-                           " wrong when two threads call it");
+        snprintf(why, 160,
+                 "the OpenBLAS found is the serial build, which is"
+                 " wrong when two threads call it");
         return false;
     }
     return true;

@@ -126,16 +126,14 @@ booster_make(struct xgb_booster *out, void *const matrices[], size_t count,
              const struct slw_xgboost_param *params, size_t param_count,
              struct slw_err *err)
 {
-    XGB(lib.XGBoosterCreate(matrices, count, &out->handle),
-        "make a booster");
+    XGB(lib.XGBoosterCreate(matrices, count, &out->handle), "make a booster");
     XGB(lib.XGBoosterSetParam(out->handle, "nthread", "1"), "be set up");
     XGB(lib.XGBoosterSetParam(out->handle, "verbosity", "0"), "be set up");
     for (size_t i = 0; i < param_count; i++) {
         char doing[96];
         snprintf(doing, sizeof(doing), "take the parameter %.60s",
                  params[i].name);
-        XGB(lib.XGBoosterSetParam(out->handle, params[i].name,
-                                  params[i].value),
+        XGB(lib.XGBoosterSetParam(out->handle, params[i].name, params[i].value),
             doing);
     }
     return SLW_OK;
@@ -201,9 +199,8 @@ save(void *booster, struct slw_buf *out, struct slw_err *err)
 
 /* Boost; *out_rounds are those worth keeping, *out_done those made. */
 static enum slw_rc
-boost(void *booster, void *train, void *valid, int round_max,
-      int early_rounds, double *curve, int *out_rounds, int *out_done,
-      struct slw_err *err)
+boost(void *booster, void *train, void *valid, int round_max, int early_rounds,
+      double *curve, int *out_rounds, int *out_done, struct slw_err *err)
 {
     struct stopper stop = {.early_rounds = early_rounds};
     int round = 0;
@@ -214,8 +211,7 @@ boost(void *booster, void *train, void *valid, int round_max,
         const char *names[] = {"valid"}, *text = NULL;
         void *matrices[] = {valid};
         double shown = 0, loss = 0;
-        XGB(lib.XGBoosterEvalOneIter(booster, round, matrices, names, 1,
-                                     &text),
+        XGB(lib.XGBoosterEvalOneIter(booster, round, matrices, names, 1, &text),
             "evaluate a round");
         TRY(metric_of(text, &shown, &loss, err));
         if (curve)
@@ -241,14 +237,13 @@ xgb_train(const struct slw_xgboost_param *params, size_t param_count,
     SLW_AUTO(xgb_matrix, valid);
     SLW_AUTO(xgb_booster, booster);
     SLW_AUTO(xgb_booster, kept);
-    int rounds, done;
+    int rounds = 0, done = 0;
     if (row_count == 0 || col_count == 0 || round_max < 1)
         return slw_fail(err, SLW_INVALID,
                         "XGBoost needs rows, columns and at least one round");
     TRY(matrix_make(&train, x, y, row_count, col_count, err));
     if (valid_count)
-        TRY(matrix_make(&valid, valid_x, valid_y, valid_count, col_count,
-                        err));
+        TRY(matrix_make(&valid, valid_x, valid_y, valid_count, col_count, err));
     void *const matrices[] = {train.handle, valid.handle};
     TRY(booster_make(&booster, matrices, valid_count ? 2 : 1, params,
                      param_count, err));
@@ -303,8 +298,8 @@ xgb_predict(struct slw_str bytes, const float *x, size_t row_count,
             "predict");
     } else {
         TRY(matrix_make(&rows, x, NULL, row_count, col_count, err));
-        XGB(lib.XGBoosterPredictFromDMatrix(booster.handle, rows.handle,
-                                            config, &shape, &dim, &answers),
+        XGB(lib.XGBoosterPredictFromDMatrix(booster.handle, rows.handle, config,
+                                            &shape, &dim, &answers),
             "predict");
     }
     for (bst_ulong i = 0; i < dim; i++)
@@ -348,8 +343,9 @@ xgb_open(const char *library_dir, const void **out_ops, char out_version[64],
     int major = 0, minor = 0, patch = 0;
     void *handle = library_open(library_dir);
     if (!handle)
-        return slw_fail(err, SLW_NOT_FOUND, "XGBoost's library does not load:"
-                                            " %.300s",
+        return slw_fail(err, SLW_NOT_FOUND,
+                        "XGBoost's library does not load:"
+                        " %.300s",
                         dlerror());
 #define X(result, name, arguments)                                             \
     *(void **)(void *)&lib.name = dlsym(handle, #name);                        \

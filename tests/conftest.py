@@ -4,9 +4,11 @@ SLIPWAY_BIN is the binary under test (the sanitized one in `make test`).  Every
 server runs in a temporary folder, is ended by SIGTERM and must exit with 0.
 Nothing sleeps to wait: `eventually` polls with a limit.
 """
+import datetime
 import json
 import os
 import pathlib
+import random
 import re
 import signal
 import subprocess
@@ -136,6 +138,158 @@ class Server:
 
     def cli_json(self, *args, **kw):
         return json.loads(self.cli(*args, "--json", **kw).stdout)
+
+    # ---- in few words: what most tests need ----
+
+    def upload(self, data):
+        """Send a file's bytes; the hash that names them."""
+        answer = self.call("POST", "/api/v1/uploads", data, {
+            "Content-Type": "application/octet-stream"})
+        assert answer.status == 201, answer.text
+        return answer.json["upload"]
+
+    def add(self, name, data, file="rows.csv", **options):
+        """Commit bytes as a dataset version; the ended job's row."""
+        if isinstance(data, str):
+            data = data.encode()
+        started = self.post(f"/api/v1/datasets/{name}/versions", {
+            "uploads": [{"upload": self.upload(data), "name": file}],
+            **options})
+        return self.job(started["job"])
+
+    def added(self, name, data, file="rows.csv", **options):
+        """The same; the version, which must have been made."""
+        row = self.add(name, data, file, **options)
+        assert row["state"] == "succeeded", row
+        return row["result"]
+
+    def apply(self, yaml, file="slipway.yaml"):
+        """PUT a project file; the answer, whatever it is."""
+        return self.call("PUT", f"/api/v1/project?file={file}", yaml.encode(),
+                         {"Content-Type": "application/yaml"})
+
+    def applied(self, yaml):
+        answer = self.apply(yaml)
+        assert answer.status == 200, answer.text
+        return answer.json
+
+    def done(self, started, seconds=180):
+        """The result of a job that has to succeed."""
+        row = self.job(started["job"], seconds)
+        assert row["state"] == "succeeded", row
+        return row["result"]
+
+    def idle(self, seconds=120):
+        eventually(lambda: self.get("/api/v1/idle?wait_ms=1000")["idle"],
+                   seconds, "everything to be done")
+
+    def flow(self, run, seconds=180):
+        """A flow run that has ended or waits for traffic in its canary."""
+        def settled():
+            row = self.get(f"/api/v1/flows/{run}")
+            return row if row["ended"] or row["state"] == "canary" else None
+        return eventually(settled, seconds, f"flow run {run}")
+
+    def infer(self, deployment, column, *keys, **parameters):
+        """Predict entities over V2; (values, the answer)."""
+        body = {"inputs": [{"name": column, "shape": [len(keys)],
+                            "datatype": "BYTES", "data": list(keys)}]}
+        if parameters:
+            body["parameters"] = parameters
+        answer = self.post(f"/v2/models/{deployment}/infer", body)
+        return answer["outputs"][0]["data"], answer
+
+    def children(self):
+        """Process ids of the job and task children."""
+        try:
+            task = pathlib.Path(f"/proc/{self.process.pid}/task")
+            return [int(pid) for t in task.iterdir()
+                    for pid in (t / "children").read_text().split()]
+        except FileNotFoundError:
+            return []
+
+    def tmp_files(self):
+        """What lies in the data folder's tmp/."""
+        return sorted(p.name for p in (self.data / "tmp").iterdir())
+
+
+SHOPS = ("A", "B", "C")
+SHOPS_YAML = """
+project: shops
+sources:
+  sales:
+    entity: shop
+    event_time: day
+    expect: ["amount >= 0", "unique(shop, day)", "not_null(amount)"]
+features:
+  recent:
+    entity: shop
+    ttl: 7d
+    sql: SELECT shop, day, amount FROM sales
+    lags: {of: amount, count: 3}
+models:
+  next-amount:
+    target: {sql: lead(amount) OVER w, of: sales}
+    features: [recent]
+    split: {validate: 40d, test: 60d}
+    metric: mae
+    search: {trials: 2, seed: 7}
+    candidates:
+      xgboost: {eta: [0.05, 0.3, log], max_depth: [2, 4], rounds: 20}
+    fallback: {sql: amount_lag0}
+    gate: {beats: {fallback: 0, champion: -0.05}, confidence: 0.95}
+deployments:
+  next-amount: {model: next-amount, timeout: 2s}
+"""
+SHOPS_CLOCK = "2023-12-01T20:00:00Z"
+
+
+def shops_csv(start="2023-01-01", days=330, shops=SHOPS, seed=3):
+    """Daily amounts that swing around each shop's level: what a model finds
+    out and the rule "as today" does not."""
+    rng = random.Random(seed)
+    first = datetime.date.fromisoformat(start)
+    lines, amount = ["shop,day,amount"], {s: 100.0 for s in shops}
+    for i in range(days):
+        for k, s in enumerate(shops):
+            level = 100.0 + 20 * k
+            amount[s] = level - 0.7 * (amount[s] - level) + rng.gauss(0, 4)
+            lines.append(f"{s},{first + datetime.timedelta(i)},"
+                         f"{max(amount[s], 0):.4f}")
+    return "\n".join(lines) + "\n"
+
+
+class Shops(Server):
+    """A server with the small project applied and its data added."""
+
+    def __init__(self, folder, *args, yaml=SHOPS_YAML, **kw):
+        super().__init__(folder, "--clock", SHOPS_CLOCK, *args, **kw)
+        self.yaml = yaml
+
+    def start(self):
+        fresh = not self.data.exists()
+        super().start()
+        if fresh:
+            self.applied(self.yaml)
+            self.added("sales", shops_csv())
+        return self
+
+    def train(self, count=1):
+        """Register `count` versions, each with another seed."""
+        for i in range(count):
+            self.done(self.post("/api/v1/models/next-amount/train",
+                                {"seed": 11 + i}))
+        return self
+
+    def deploy(self, version, why="a test"):
+        return self.post("/api/v1/deployments/next-amount/deploy",
+                         {"version": version, "why": why})
+
+
+@pytest.fixture
+def shops(tmp_path):
+    with Shops(tmp_path) as s:
+        yield s
 
 
 @pytest.fixture

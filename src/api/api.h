@@ -16,6 +16,7 @@
 #include "store/store.h"
 
 #define SLIPWAY_VERSION "0.1.0"
+#define SLIPWAY_MLFLOW_VERSION "3.17.2" /* whose REST API we speak */
 
 /* What handlers reach through req->app.  Owner: app; immutable but for what
  * it points to. */

@@ -186,8 +186,6 @@ api_render_error(enum slw_dialect dialect, const struct slw_err *err,
                 req->route ? req->route->name : "-", slw_rc_name(err->rc),
                 err->where ? err->where : "-", err->msg);
     res->status = status;
-    if (status == 503)
-        slw_http_header_add(res, "Retry-After", SLW_STR("1"));
     if (status == 401)
         slw_http_header_add(res, "WWW-Authenticate",
                             SLW_STR("Bearer realm=\"slipway\""));

@@ -96,7 +96,7 @@ path_plain(struct slw_str uri)
     return path.len == 0 || slw_track_path_ok(path);
 }
 
-/* "run id/rest" of runs:/… */
+/* Is `uri` the folder `root` or below it? */
 static bool
 within(struct slw_str uri, struct slw_str root)
 {
@@ -126,6 +126,22 @@ owner_root(struct slw_tx *tx, struct slw_arena *a,
     return SLW_OK;
 }
 
+/* A version of a logged model came from the run that made the model. */
+static enum slw_rc
+run_of_model(struct slw_tx *tx, struct slw_arena *a, struct slw_version_new *v,
+             struct slw_err *err)
+{
+    struct slw_logged_model m;
+    enum slw_rc rc =
+        slw_track_logged_get(tx, v->logged_model, false, a, &m, err);
+    if (rc == SLW_NOT_FOUND)
+        return not_identified(v->source, "model_id", err);
+    TRY(rc);
+    if (v->run_id.len == 0)
+        v->run_id = m.source_run_id;
+    return SLW_OK;
+}
+
 /* models:/m-…, models:/name/3, models:/name@alias.  A registered source is
  * written as "models:/name/number" and hands on its run and model. */
 static enum slw_rc
@@ -139,7 +155,7 @@ models_source(struct slw_tx *tx, struct slw_arena *a, struct slw_version_new *v,
     if (slw_str_starts(path, "m-") && !memchr(path.ptr, '/', path.len) &&
         !memchr(path.ptr, '@', path.len)) {
         if (slw_str_eq(path, v->logged_model))
-            return SLW_OK;
+            return run_of_model(tx, a, v, err);
         return not_identified(v->source, "model_id", err);
     }
     if (!slw_str_cut(path, '/', &name, &ref) &&
@@ -185,7 +201,7 @@ mlf_source_check(struct slw_tx *tx, struct slw_arena *a,
     TRY(owner_root(tx, a, v, &root, err));
     if (!within(v->source, root))
         return not_identified(v->source, which, err);
-    return SLW_OK;
+    return v->logged_model.len ? run_of_model(tx, a, v, err) : SLW_OK;
 }
 
 /* One step: the URI behind `uri`, or false when it is final. */

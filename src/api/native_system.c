@@ -21,6 +21,18 @@ api_health(struct slw_http_req *req, struct slw_http_res *res,
     return SLW_OK;
 }
 
+/* The version of MLflow's API that is spoken here, as its clients expect at
+ * this path; our own stands in a header and in /metrics. */
+enum slw_rc
+api_version(struct slw_http_req *req, struct slw_http_res *res,
+            struct slw_err *err)
+{
+    res->content_type = "text/plain";
+    slw_http_header_add(res, "X-Slipway-Version", SLW_STR(SLIPWAY_VERSION));
+    slw_buf_z(&res->body, SLIPWAY_MLFLOW_VERSION);
+    return SLW_OK;
+}
+
 enum slw_rc
 api_openapi(struct slw_http_req *req, struct slw_http_res *res,
             struct slw_err *err)
@@ -256,7 +268,7 @@ api_idle(struct slw_http_req *req, struct slw_http_res *res,
         wait_ms = IDLE_WAIT_MS_MAX;
     int64_t end_ns = slw_mono_ns() + wait_ms * 1000000;
     bool idle = slw_flow_idle(api->flow);
-    while (!idle && slw_mono_ns() < end_ns) {
+    while (!idle && slw_mono_ns() < end_ns && !slw_http_closing(req)) {
         nanosleep(&(struct timespec){.tv_nsec = 10000000}, NULL);
         idle = slw_flow_idle(api->flow);
     }
@@ -320,6 +332,7 @@ api_jobs_list(struct slw_http_req *req, struct slw_http_res *res,
 }
 
 #define JOB_WAIT_MS_MAX 30000
+#define JOB_STRETCH_MS 250
 
 enum slw_rc
 api_jobs_get(struct slw_http_req *req, struct slw_http_res *res,
@@ -331,8 +344,19 @@ api_jobs_get(struct slw_http_req *req, struct slw_http_res *res,
     TRY(slw_http_query_i64(req, "wait_ms", 0, &wait_ms, err));
     if (wait_ms > JOB_WAIT_MS_MAX)
         wait_ms = JOB_WAIT_MS_MAX;
+    /* In short stretches, so that a stopping server need not wait. */
     struct slw_job job;
-    TRY(slw_job_wait(api->store, id, wait_ms, req->arena, &job, err));
+    int64_t end_ns = slw_mono_ns() + wait_ms * 1000000;
+    for (;;) {
+        int64_t left_ms = (end_ns - slw_mono_ns()) / 1000000;
+        int64_t stretch_ms = left_ms < JOB_STRETCH_MS ? left_ms
+                                                      : JOB_STRETCH_MS;
+        TRY(slw_job_wait(api->store, id, stretch_ms > 0 ? stretch_ms : 0,
+                         req->arena, &job, err));
+        if (job.state > SLW_JOB_RUNNING || left_ms <= 0 ||
+            slw_http_closing(req))
+            break;
+    }
     struct slw_jw w;
     slw_jw_init(&w, &res->body);
     slw_job_write(&w, &job);

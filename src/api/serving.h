@@ -9,6 +9,7 @@
 
 #include "base/arena.h"
 #include "base/base.h"
+#include "base/buf.h"
 
 #define API_V2_DIM_MAX 8
 #define API_V2_DEPTH_MAX 64

@@ -626,11 +626,30 @@ binary_take(struct api_v2_tensor *t, int64_t size, struct binary *b,
                         "which take %zu",
                         SLW_FMT(t->name), (long long)size, t->count,
                         TYPES[t->type].name, t->count * element);
+    if (!element && t->count > (uint64_t)size / sizeof(uint32_t))
+        return slw_fail(err, SLW_INVALID,
+                        "input \"%.*s\": %lld bytes cannot hold %zu elements "
+                        "of BYTES",
+                        SLW_FMT(t->name), (long long)size, t->count);
     t->is_binary = true;
     t->data = (struct slw_str){b->p, (size_t)size};
     b->p += size;
     b->left -= (size_t)size;
     return SLW_OK;
+}
+
+static enum slw_rc
+misshapen(const struct api_v2_tensor *t, struct slw_err *err)
+{
+    char shape[API_V2_DIM_MAX * 24] = "";
+    size_t len = 0;
+    for (size_t i = 0; i < t->rank; i++)
+        len += (size_t)snprintf(shape + len, sizeof shape - len, "%s%lld",
+                                i ? "," : "", (long long)t->shape[i]);
+    return slw_fail(err, SLW_INVALID,
+                    "input \"%.*s\": the data are not %zu elements, flat or "
+                    "nested as the shape [%s] says",
+                    SLW_FMT(t->name), t->count, shape);
 }
 
 static enum slw_rc
@@ -661,7 +680,8 @@ input_read(struct reader *r, struct api_v2_tensor *t, struct binary *b,
     if (!(seen & HAS_DATA))
         return slw_fail(err, SLW_INVALID, "input \"%.*s\" has no data",
                         SLW_FMT(t->name));
-    return SLW_OK;
+    /* Nobody gets memory for elements that cannot be there. */
+    return t->count <= t->data.len ? SLW_OK : misshapen(t, err);
 }
 
 static enum slw_rc
@@ -947,20 +967,6 @@ element_put(struct reader *r, const struct api_v2_tensor *t,
                         SLW_FMT(t->name), i);
     TRY(number_read(r, &n, err));
     return number_put(t, &n, &s->numbers[i * s->stride], err);
-}
-
-static enum slw_rc
-misshapen(const struct api_v2_tensor *t, struct slw_err *err)
-{
-    char shape[API_V2_DIM_MAX * 24] = "";
-    size_t len = 0;
-    for (size_t i = 0; i < t->rank; i++)
-        len += (size_t)snprintf(shape + len, sizeof shape - len, "%s%lld",
-                                i ? "," : "", (long long)t->shape[i]);
-    return slw_fail(err, SLW_INVALID,
-                    "input \"%.*s\": the data are not %zu elements, flat or "
-                    "nested as the shape [%s] says",
-                    SLW_FMT(t->name), t->count, shape);
 }
 
 /* The elements of a list whose form was checked: commas are as blanks. */

@@ -238,7 +238,7 @@ verdict(const struct data_def *def, int64_t row_count, int64_t bad_count,
     SLW_AUTO(slw_buf, text);
     failures_write(&text, def, true);
     if (text.len)
-        return slw_fail(err, SLW_INVALID, "%.*s of %lld rows: %.*s",
+        return slw_fail(err, SLW_INVALID, "%.*s (%lld rows): %.*s",
                         SLW_FMT(def->name), (long long)row_count,
                         SLW_FMT(slw_buf_view(&text)));
     if ((double)bad_count <= def->quarantine_max * (double)row_count &&

@@ -65,7 +65,7 @@ histogram_write(const struct profile_job *p, struct slw_str expr, double min,
             p->a,
             "SELECT CAST(%s AS BIGINT) AS bin, count(*) FROM"
             " (SELECT %.*s AS v FROM %.*s) WHERE v IS NOT NULL AND"
-            " isfinite(v) GROUP BY bin ORDER BY bin",
+            " isfinite(v) GROUP BY 1 ORDER BY 1",
             flat ? "0"
                  : slw_arena_printf(p->a,
                                     "least(%d, floor((v - %s::DOUBLE) /"
@@ -151,11 +151,10 @@ text_write(const struct profile_job *p, struct slw_str name,
     TRY(slw_scan_query(
         p->sc, TOP_COUNT, p->a, &r,
         slw_arena_printf(p->a,
-                         "SELECT CAST(%.*s AS VARCHAR) AS v, count(*) AS n"
-                         " FROM %.*s WHERE %.*s IS NOT NULL GROUP BY v"
-                         " ORDER BY n DESC, v LIMIT %d",
-                         SLW_FMT(name), SLW_FMT(p->from), SLW_FMT(name),
-                         TOP_COUNT),
+                         "SELECT v, count(*) FROM (SELECT CAST(%.*s AS"
+                         " VARCHAR) AS v FROM %.*s) WHERE v IS NOT NULL"
+                         " GROUP BY 1 ORDER BY 2 DESC, 1 LIMIT %d",
+                         SLW_FMT(name), SLW_FMT(p->from), TOP_COUNT),
         err));
     slw_jw_key(p->w, "top");
     slw_jw_arr(p->w);

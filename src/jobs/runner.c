@@ -342,7 +342,7 @@ slot_reap(struct slot *slot)
     slot->reaped = true;
 }
 
-/* Its row is not ours any more: cancelled (or, after a lost lease, another's). */
+/* Its row is not ours any more: cancelled or, the lease lost, another one's. */
 static bool
 is_given_up(struct slw_jobs *j, const struct slot *slot)
 {

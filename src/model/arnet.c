@@ -123,12 +123,14 @@ read_body(struct model_arnet *m, struct model_cursor *c, struct slw_err *err)
         net->column_count > SLW_MODEL_COLUMN_MAX || net->used_count < 1 ||
         net->used_count > net->column_count ||
         net->hidden_count > MODEL_ARNET_HIDDEN_MAX)
-        return slw_fail(err, SLW_INVALID, "this arnet model file is damaged:"
-                                          " its counts are out of range");
+        return slw_fail(err, SLW_INVALID,
+                        "this arnet model file is damaged:"
+                        " its counts are out of range");
     size_t count = number_count(net->used_count, net->hidden_count);
     if ((size_t)(c->end - c->at) != 4 * (net->used_count + count))
-        return slw_fail(err, SLW_INVALID, "this arnet model file is damaged:"
-                                          " its size does not fit its counts");
+        return slw_fail(err, SLW_INVALID,
+                        "this arnet model file is damaged:"
+                        " its size does not fit its counts");
     m->used = slw_alloc(net->used_count * sizeof(*m->used));
     for (size_t i = 0; i < net->used_count; i++)
         m->used[i] = (int32_t)model_take_u32(c);

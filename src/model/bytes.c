@@ -9,8 +9,7 @@ _Static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__,
 
 enum slw_rc
 model_file_open(struct slw_str bytes, const char magic[static 8],
-                const char *what, struct model_cursor *out,
-                struct slw_err *err)
+                const char *what, struct model_cursor *out, struct slw_err *err)
 {
     uint32_t crc;
     if (bytes.len < 12 || memcmp(bytes.ptr, magic, 8) != 0)

@@ -428,8 +428,8 @@ struct parser {
     const struct slw_str *columns;
     size_t column_count;
     struct slw_str text;
-    size_t at;            /* behind the current token */
-    size_t token_at;      /* where it starts */
+    size_t at;       /* behind the current token */
+    size_t token_at; /* where it starts */
     enum tok tok;
     struct slw_str token; /* of TOK_QUOTED: with the quotes */
     size_t height, depth;
@@ -513,10 +513,9 @@ scan_sign(struct parser *p)
 static enum slw_rc
 advance(struct parser *p, struct slw_err *err)
 {
-    while (p->at < p->text.len && (p->text.ptr[p->at] == ' ' ||
-                                   p->text.ptr[p->at] == '\t' ||
-                                   p->text.ptr[p->at] == '\n' ||
-                                   p->text.ptr[p->at] == '\r'))
+    while (p->at < p->text.len &&
+           (p->text.ptr[p->at] == ' ' || p->text.ptr[p->at] == '\t' ||
+            p->text.ptr[p->at] == '\n' || p->text.ptr[p->at] == '\r'))
         p->at++;
     p->token_at = p->at;
     char c = byte_at(p, p->at);
@@ -542,8 +541,7 @@ advance(struct parser *p, struct slw_err *err)
     } else {
         return wrong(p, err, "this character has no meaning in a rule");
     }
-    p->token =
-        (struct slw_str){p->text.ptr + p->token_at, p->at - p->token_at};
+    p->token = (struct slw_str){p->text.ptr + p->token_at, p->at - p->token_at};
     return SLW_OK;
 }
 
@@ -632,8 +630,9 @@ static enum slw_rc
 need_number(const struct parser *p, struct expr_type t, struct slw_err *err)
 {
     if (t.truth)
-        return wrong(p, err, "a number is wanted before here, not a truth"
-                             " value");
+        return wrong(p, err,
+                     "a number is wanted before here, not a truth"
+                     " value");
     return SLW_OK;
 }
 
@@ -641,8 +640,9 @@ static enum slw_rc
 need_truth(const struct parser *p, struct expr_type t, struct slw_err *err)
 {
     if (!t.truth && t.scale != SCALE_NULL)
-        return wrong(p, err, "a truth value is wanted before here, not a"
-                             " number");
+        return wrong(p, err,
+                     "a truth value is wanted before here, not a"
+                     " number");
     return SLW_OK;
 }
 
@@ -699,8 +699,8 @@ parse_number(struct parser *p, struct expr_type *out, struct slw_err *err)
             if (p->token.ptr[i] == '.' && i == 0)
                 z[size++] = '0';
             z[size++] = p->token.ptr[i];
-            if (p->token.ptr[i] == '.' && !is_digit(byte_at(p, p->token_at + i +
-                                                                   1)))
+            if (p->token.ptr[i] == '.' &&
+                !is_digit(byte_at(p, p->token_at + i + 1)))
                 z[size++] = '0';
         }
         if (slw_str_f64((struct slw_str){z, size}, &real, &why) != SLW_OK ||
@@ -789,8 +789,9 @@ parse_column(struct parser *p, struct expr_type *out, struct slw_err *err)
     int column = 0;
     for (size_t i = 0; i < SLW_ARRAY_LEN(reserved); i++)
         if (is_word(p, reserved[i]))
-            return wrong(p, err, "a value is expected (a column of such a name"
-                                 " is written in double quotes)");
+            return wrong(p, err,
+                         "a value is expected (a column of such a name"
+                         " is written in double quotes)");
     if (p->tok == TOK_QUOTED)
         TRY(find_quoted(p, &column, err));
     else
@@ -825,8 +826,7 @@ parse_case(struct parser *p, struct expr_type *out, struct slw_err *err)
         TRY(need_number(p, t, err));
         scale = wider(scale, t.scale);
     } else {
-        TRY(emit(p,
-                 (struct expr_step){.op = OP_CONST, .constant = make_null()},
+        TRY(emit(p, (struct expr_step){.op = OP_CONST, .constant = make_null()},
                  err));
     }
     *out = (struct expr_type){.scale = scale};
@@ -916,14 +916,16 @@ parse_call(struct parser *p, struct expr_type *out, struct slw_err *err)
         if (is_word(p, FUNCTIONS[i].name))
             f = &FUNCTIONS[i];
     if (!f)
-        return wrong(p, err, "there is no such function: abs, ln, log10, exp,"
-                             " sqrt, pow, least, greatest, coalesce, nullif,"
-                             " round, floor, ceil");
+        return wrong(p, err,
+                     "there is no such function: abs, ln, log10, exp,"
+                     " sqrt, pow, least, greatest, coalesce, nullif,"
+                     " round, floor, ceil");
     TRY(advance(p, err));
     TRY(parse_arguments(p, f, &count, &first, &widest, &digits, err));
     if (count < f->least || count > f->most)
-        return wrong(p, err, "the function before here has too few or too many"
-                             " arguments");
+        return wrong(p, err,
+                     "the function before here has too few or too many"
+                     " arguments");
     int scale = SCALE_REAL, number = digits;
     if (f->result == RESULT_FIRST)
         scale = first;
@@ -952,9 +954,8 @@ parse_primary(struct parser *p, struct expr_type *out, struct slw_err *err)
     if (is_word(p, "case"))
         return parse_case(p, out, err);
     if (is_word(p, "null"))
-        return parse_constant(p, make_null(),
-                              (struct expr_type){.scale = SCALE_NULL}, out,
-                              err);
+        return parse_constant(
+            p, make_null(), (struct expr_type){.scale = SCALE_NULL}, out, err);
     if (is_word(p, "true") || is_word(p, "false"))
         return parse_constant(p, make_whole(is_word(p, "true"), 0),
                               (struct expr_type){.truth = true}, out, err);
@@ -1035,8 +1036,8 @@ comparison_here(const struct parser *p, enum expr_op *out)
     static const struct {
         const char *sign;
         enum expr_op op;
-    } table[] = {{"=", OP_EQ},  {"==", OP_EQ}, {"<>", OP_NE}, {"!=", OP_NE},
-                 {"<", OP_LT},  {"<=", OP_LE}, {">", OP_GT},  {">=", OP_GE}};
+    } table[] = {{"=", OP_EQ}, {"==", OP_EQ}, {"<>", OP_NE}, {"!=", OP_NE},
+                 {"<", OP_LT}, {"<=", OP_LE}, {">", OP_GT},  {">=", OP_GE}};
     for (size_t i = 0; i < SLW_ARRAY_LEN(table); i++) {
         if (is_sign(p, table[i].sign)) {
             *out = table[i].op;
@@ -1150,10 +1151,8 @@ slw_expr_parse(struct slw_expr **out, struct slw_str text,
                struct slw_err *err)
 {
     struct slw_expr *e = slw_alloc(sizeof(*e));
-    struct parser p = {.e = e,
-                       .columns = columns,
-                       .column_count = column_count,
-                       .text = text};
+    struct parser p = {
+        .e = e, .columns = columns, .column_count = column_count, .text = text};
     enum slw_rc rc = parse_all(&p, err);
     if (rc != SLW_OK) {
         slw_expr_free(e);

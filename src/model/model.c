@@ -15,8 +15,8 @@ struct slw_model {
     struct slw_expr *rule;
 };
 
-static const char *const FLAVOUR_NAMES[SLW_FLAVOUR_COUNT] = {
-    "xgboost", "svr", "arnet", "rule"};
+static const char *const FLAVOUR_NAMES[SLW_FLAVOUR_COUNT] = {"xgboost", "svr",
+                                                             "arnet", "rule"};
 
 const char *
 slw_flavour_name(enum slw_flavour f)
@@ -35,8 +35,9 @@ slw_flavour_parse(struct slw_str name, enum slw_flavour *out,
             return SLW_OK;
         }
     }
-    return slw_fail(err, SLW_INVALID, "'%.*s' is no kind of model: xgboost,"
-                                      " svr, arnet or rule",
+    return slw_fail(err, SLW_INVALID,
+                    "'%.*s' is no kind of model: xgboost,"
+                    " svr, arnet or rule",
                     SLW_FMT(name));
 }
 
@@ -70,19 +71,22 @@ check_signature(const struct slw_signature *sig, struct slw_err *err)
 {
     size_t size = 0;
     if (sig->column_count < 1 || sig->column_count > SLW_MODEL_COLUMN_MAX)
-        return slw_fail(err, SLW_INVALID, "a signature has 1 to %d columns,"
-                                          " this one has %zu",
+        return slw_fail(err, SLW_INVALID,
+                        "a signature has 1 to %d columns,"
+                        " this one has %zu",
                         SLW_MODEL_COLUMN_MAX, sig->column_count);
     for (size_t i = 0; i < sig->column_count; i++)
         size += sig->columns[i].len;
     if (size > (size_t)1 << 24)
-        return slw_fail(err, SLW_LIMIT, "the signature's names are larger than"
-                                        " 16 MiB");
-    if (sig->relative_to < -1 || (sig->relative_to >= 0 &&
-                                  (size_t)sig->relative_to >=
-                                      sig->column_count))
-        return slw_fail(err, SLW_INVALID, "the signature's answer is relative"
-                                          " to column %d of %zu",
+        return slw_fail(err, SLW_LIMIT,
+                        "the signature's names are larger than"
+                        " 16 MiB");
+    if (sig->relative_to < -1 ||
+        (sig->relative_to >= 0 &&
+         (size_t)sig->relative_to >= sig->column_count))
+        return slw_fail(err, SLW_INVALID,
+                        "the signature's answer is relative"
+                        " to column %d of %zu",
                         sig->relative_to, sig->column_count);
     return check_unique(sig, err);
 }
@@ -170,8 +174,8 @@ slw_model_load(struct slw_model **out, enum slw_flavour flavour,
 struct slw_model *
 slw_model_ref(struct slw_model *m)
 {
-    int before = atomic_fetch_add_explicit(&m->ref_count, 1,
-                                           memory_order_relaxed);
+    int before =
+        atomic_fetch_add_explicit(&m->ref_count, 1, memory_order_relaxed);
     SLW_ASSERT(before > 0);
     return m;
 }
@@ -181,8 +185,8 @@ slw_model_unref(struct slw_model *m)
 {
     if (!m)
         return;
-    int before = atomic_fetch_sub_explicit(&m->ref_count, 1,
-                                           memory_order_acq_rel);
+    int before =
+        atomic_fetch_sub_explicit(&m->ref_count, 1, memory_order_acq_rel);
     SLW_ASSERT(before > 0);
     if (before == 1)
         model_free(m);
@@ -232,8 +236,8 @@ evaluate(const struct slw_model *m, const double *x, size_t row_count,
 /* The column that the answer is relative to is no input: the model sees 0
  * there, as it did in training.  Rows are copied a tile at a time. */
 static void
-evaluate_relative(const struct slw_model *m, const double *x,
-                  size_t row_count, double *y)
+evaluate_relative(const struct slw_model *m, const double *x, size_t row_count,
+                  double *y)
 {
     const size_t columns = m->sig.column_count;
     const size_t at = (size_t)m->sig.relative_to;

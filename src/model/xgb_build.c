@@ -45,8 +45,9 @@ model_build_done(struct xgb_build *b)
 static enum slw_rc
 bad_tree(const struct xgb_raw_tree *t, const char *what, struct slw_err *err)
 {
-    return slw_fail(err, SLW_INVALID, "tree %lld of the model file is damaged:"
-                                      " %s",
+    return slw_fail(err, SLW_INVALID,
+                    "tree %lld of the model file is damaged:"
+                    " %s",
                     (long long)t->id, what);
 }
 
@@ -88,8 +89,7 @@ check_categories(const struct xgb_raw_tree *t, struct slw_err *err)
         if (node <= before || node >= t->num_nodes)
             return bad_tree(t, "categories_nodes is not rising", err);
         before = node;
-        if (begin < 0 || count < 0 ||
-            (uint64_t)begin > t->categories.count ||
+        if (begin < 0 || count < 0 || (uint64_t)begin > t->categories.count ||
             (uint64_t)count > t->categories.count - (size_t)begin)
             return bad_tree(t, "a category segment is out of range", err);
     }
@@ -143,13 +143,14 @@ add_categories(struct xgb_build *b, const struct xgb_raw_tree *t, uint32_t at,
     size_t count = (size_t)t->category_count.ptr[low];
     /* Segments may overlap in a hostile file: the sum is what is limited. */
     if (b->category_count + count > MODEL_XGB_NODE_MAX)
-        return slw_fail(err, SLW_LIMIT, "the model has more than %zu"
-                                        " categories",
+        return slw_fail(err, SLW_LIMIT,
+                        "the model has more than %zu"
+                        " categories",
                         MODEL_XGB_NODE_MAX);
     if (b->category_count + count > b->category_cap) {
         b->category_cap = (b->category_count + count) * 3 / 2;
-        b->categories = slw_realloc(b->categories,
-                                    b->category_cap * sizeof(uint32_t));
+        b->categories =
+            slw_realloc(b->categories, b->category_cap * sizeof(uint32_t));
     }
     uint32_t *set = b->categories + b->category_count;
     for (size_t i = 0; i < count; i++)
@@ -269,11 +270,11 @@ copy_narrow(const struct xgb_build *b, const struct xgb_built_tree *t,
     uint32_t base = (uint32_t)out->node_count;
     for (uint32_t i = 0; i < t->node_count; i++) {
         const struct xgb_wide *w = &b->wides[t->first + i];
-        out->nodes[base + i] = (struct xgb_node){
-            .threshold = w->threshold,
-            .value_index = 2 * w->column + w->missing_right,
-            .left = base + w->left,
-            .leaf = w->leaf * weight};
+        out->nodes[base + i] =
+            (struct xgb_node){.threshold = w->threshold,
+                              .value_index = 2 * w->column + w->missing_right,
+                              .left = base + w->left,
+                              .leaf = w->leaf * weight};
     }
     out->node_count += t->node_count;
 }
@@ -294,13 +295,11 @@ copy_wide(const struct xgb_build *b, const struct xgb_built_tree *t,
 
 /* The next tree joins the last group while that has room, or opens one. */
 static void
-group_tree(const struct xgb_built_tree *t, uint32_t root,
-           struct model_xgb *out)
+group_tree(const struct xgb_built_tree *t, uint32_t root, struct model_xgb *out)
 {
     struct xgb_group *g =
         out->group_count ? &out->groups[out->group_count - 1] : NULL;
-    if (!g || t->categorical || g->categorical ||
-        g->tree_count == XGB_LANES) {
+    if (!g || t->categorical || g->categorical || g->tree_count == XGB_LANES) {
         g = &out->groups[out->group_count++];
         *g = (struct xgb_group){.categorical = t->categorical};
         for (size_t lane = 0; lane < XGB_LANES; lane++)

@@ -106,9 +106,9 @@ category_right(const struct model_xgb *m, const struct xgb_wide *w, float x)
         /* In memory its sets are whole words of 32 categories. */
         uint32_t words = 0;
         if (w->category_count)
-            words = m->categories[w->category_begin + w->category_count - 1] /
-                        32 +
-                    1;
+            words =
+                m->categories[w->category_begin + w->category_count - 1] / 32 +
+                1;
         if (!valid || (uint32_t)x >= 32 * words)
             return w->missing_right;
         return category_listed(m, w, (uint32_t)x);

@@ -47,8 +47,9 @@ left_of(const struct model_lex *lex)
 static enum slw_rc
 damaged(const struct model_lex *lex, const char *what, struct slw_err *err)
 {
-    return slw_fail(err, SLW_INVALID, "the model file is damaged: %s at byte"
-                                      " %zu",
+    return slw_fail(err, SLW_INVALID,
+                    "the model file is damaged: %s at byte"
+                    " %zu",
                     what, model_lex_offset(lex));
 }
 

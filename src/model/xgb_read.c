@@ -35,8 +35,8 @@ static void
 raw_tree_done(struct xgb_raw_tree *t)
 {
     struct model_i64s *lists[] = {
-        &t->left,       &t->right,          &t->column,
-        &t->default_left, &t->split_type,   &t->categories,
+        &t->left,           &t->right,          &t->column,
+        &t->default_left,   &t->split_type,     &t->categories,
         &t->category_nodes, &t->category_begin, &t->category_count};
     for (size_t i = 0; i < SLW_ARRAY_LEN(lists); i++)
         slw_free(lists[i]->ptr);
@@ -149,8 +149,9 @@ text(struct xgb_read *r, struct slw_str *out, struct slw_err *err)
     if (token != LEX_STR)
         return unexpected(r, "a text", err);
     if (r->lex.text.len + 64 > slw_arena_room(&r->arena))
-        return slw_fail(err, SLW_LIMIT, "the model file has texts of more than"
-                                        " %zu bytes",
+        return slw_fail(err, SLW_LIMIT,
+                        "the model file has texts of more than"
+                        " %zu bytes",
                         TEXTS_SIZE_MAX);
     *out = slw_arena_str(&r->arena, r->lex.text);
     return SLW_OK;
@@ -167,8 +168,9 @@ number_text(struct xgb_read *r, const char *what, int64_t *out,
     TRY(model_lex_next(&r->lex, &token, err));
     if (token != LEX_STR || slw_str_i64(r->lex.text, &v, &why) != SLW_OK ||
         v < 0 || v > INT32_MAX)
-        return slw_fail(err, SLW_INVALID, "the model file is damaged: %s is not"
-                                          " a whole number in a text",
+        return slw_fail(err, SLW_INVALID,
+                        "the model file is damaged: %s is not"
+                        " a whole number in a text",
                         what);
     *out = v;
     return SLW_OK;
@@ -464,11 +466,11 @@ check_shape(const struct xgb_read *r, struct slw_err *err)
                         " gbtree or dart",
                         SLW_FMT(r->booster));
     if (r->num_class > 1 || r->num_target > 1)
-        return slw_fail(err, SLW_UNSUPPORTED,
-                        "the model has %lld outputs; models with one output"
-                        " are offered",
-                        (long long)(r->num_class > 1 ? r->num_class
-                                                     : r->num_target));
+        return slw_fail(
+            err, SLW_UNSUPPORTED,
+            "the model has %lld outputs; models with one output"
+            " are offered",
+            (long long)(r->num_class > 1 ? r->num_class : r->num_target));
     if (!r->has_num_feature)
         return slw_fail(err, SLW_INVALID,
                         "the model file is damaged: num_feature is missing");
@@ -484,12 +486,14 @@ check_trees(const struct xgb_read *r, struct slw_err *err)
 {
     size_t n = r->build.tree_count;
     if (!r->has_trees || !r->has_num_trees || (size_t)r->num_trees != n)
-        return slw_fail(err, SLW_INVALID, "the model file is damaged: it holds"
-                                          " %zu trees and says it holds %lld",
+        return slw_fail(err, SLW_INVALID,
+                        "the model file is damaged: it holds"
+                        " %zu trees and says it holds %lld",
                         n, (long long)r->num_trees);
     if (r->tree_info.count != n)
-        return slw_fail(err, SLW_INVALID, "the model file is damaged: tree_info"
-                                          " is not as long as trees");
+        return slw_fail(err, SLW_INVALID,
+                        "the model file is damaged: tree_info"
+                        " is not as long as trees");
     for (size_t i = 0; i < n; i++) {
         if (r->tree_info.ptr[i] != 0)
             return slw_fail(err, SLW_INVALID,
@@ -620,9 +624,10 @@ base_score(const struct xgb_read *r, float *out, struct slw_err *err)
     if (s.len >= 2 && s.ptr[0] == '[' && s.ptr[s.len - 1] == ']')
         s = slw_str_trim((struct slw_str){s.ptr + 1, s.len - 2});
     if (!model_text_f32(&r->lex, s, out) || !isfinite(*out))
-        return slw_fail(err, SLW_INVALID, "the model file is damaged:"
-                                          " base_score '%.*s' is not one finite"
-                                          " number",
+        return slw_fail(err, SLW_INVALID,
+                        "the model file is damaged:"
+                        " base_score '%.*s' is not one finite"
+                        " number",
                         SLW_FMT(r->base_score));
     return SLW_OK;
 }
@@ -656,8 +661,7 @@ margin_of(const struct xgb_read *r, const struct objective *o, float *out,
 }
 
 static enum slw_rc
-decide_rules(const struct xgb_read *r, struct model_xgb *m,
-             struct slw_err *err)
+decide_rules(const struct xgb_read *r, struct model_xgb *m, struct slw_err *err)
 {
     const struct objective *found = NULL;
     for (size_t i = 0; i < SLW_ARRAY_LEN(OBJECTIVES); i++)
@@ -692,11 +696,9 @@ finish(const struct xgb_read *r, struct model_xgb *m, struct slw_err *err)
     size_t *order = slw_alloc((r->build.tree_count + 1) * sizeof(*order));
     enum slw_rc rc = order_trees(r, order, err);
     if (rc == SLW_OK)
-        model_build_finish(&r->build, order, trees_kept(r),
-                           slw_str_eqz(r->booster, "dart")
-                               ? r->weight_drop.ptr
-                               : NULL,
-                           m);
+        model_build_finish(
+            &r->build, order, trees_kept(r),
+            slw_str_eqz(r->booster, "dart") ? r->weight_drop.ptr : NULL, m);
     slw_free(order);
     return rc;
 }

@@ -241,7 +241,7 @@ size_t
 monitor_decide(struct monitor_column *cols, size_t count,
                const struct monitor_drift *how, size_t *out_judged)
 {
-    double p[MONITOR_COLUMN_MAX], adjusted[MONITOR_COLUMN_MAX];
+    double p[MONITOR_COLUMN_MAX] = {0}, adjusted[MONITOR_COLUMN_MAX] = {0};
     size_t judged = 0, drifted = 0;
     SLW_ASSERT(count <= MONITOR_COLUMN_MAX);
     for (size_t i = 0; i < count; i++)

@@ -41,16 +41,30 @@ text_check(const struct slw_filter_clause *c, bool list_ok, struct slw_err *err)
     return SLW_OK;
 }
 
-/* A list of values in a tag clause of this table, joined to `column`. */
+/* Clients ask for "no prompts" in this way; nothing carries the tag then. */
+static bool
+excludes_prompts(const struct slw_filter_clause *c)
+{
+    return slw_str_eqz(c->key, "mlflow.prompt.is_prompt") &&
+           ((c->op == SLW_OP_NE && slw_str_eqz(c->text, "true")) ||
+            (c->op == SLW_OP_EQ && slw_str_eqz(c->text, "false")));
+}
+
+/* A tag clause; `exists` selects the tags t of the row at hand. */
 static enum slw_rc
 add_tag(struct slw_sql *sql, const struct slw_filter_clause *c,
         const char *exists, struct slw_err *err)
 {
+    bool none = excludes_prompts(c);
     TRY(text_check(c, false, err));
-    slw_sql_add(sql, " AND EXISTS (");
+    slw_sql_add(sql, none ? " AND NOT EXISTS (" : " AND EXISTS (");
     slw_sql_add(sql, exists);
     slw_sql_add(sql, " AND t.key = ");
     slw_sql_str(sql, c->key);
+    if (none) {
+        slw_sql_add(sql, " AND t.value = 'true')");
+        return SLW_OK;
+    }
     slw_sql_add(sql, " AND ");
     slw_sql_compare_text(sql, "t.value", c);
     slw_sql_add(sql, ")");

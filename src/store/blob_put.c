@@ -3,9 +3,8 @@
  * Order of what reaches the disk: the chunks' bytes, their names, and last
  * the recipe that needs them.  Chunks are written in batches: all files of a
  * batch first, then they are synced, then renamed; the folders are synced
- * once a put, also those of
- * chunks that were there already, since another thread may have renamed them
- * a moment ago.
+ * once a put, also those of chunks that were there already, since another
+ * thread may have renamed them a moment ago.
  *
  * A put that fails leaves at most chunks without a recipe: nobody sees them,
  * and the next put of the same content finds and uses them. */

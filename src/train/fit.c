@@ -78,8 +78,9 @@ train_params_read(const struct json_t *params, const char *flavour,
     if (slw_json_type(params) == SLW_JSON_NONE)
         return SLW_OK;
     if (slw_json_type(params) != SLW_JSON_OBJECT)
-        return slw_fail(err, SLW_INVALID, "the parameters of %s are not an"
-                                          " object",
+        return slw_fail(err, SLW_INVALID,
+                        "the parameters of %s are not an"
+                        " object",
                         flavour);
     for (void *it = slw_json_iter(params); it; it = slw_json_next(params, it)) {
         struct slw_str name = slw_json_iter_key(it);
@@ -122,16 +123,16 @@ train_standard(const double *values, size_t count, size_t step,
     }
     double scale = count ? sqrt(squares / (double)count) : 1;
     /* A column that is constant but for rounding says nothing. */
-    bool none = !(scale > 1e-12 * fabs(mean)) || !isfinite(scale) ||
-                scale < 1e-30;
+    bool none =
+        !(scale > 1e-12 * fabs(mean)) || !isfinite(scale) || scale < 1e-30;
     *out_mean = mean;
     *out_scale = none ? 1 : scale;
 }
 
 size_t
 train_rows_complete(const double *x, const double *y, size_t row_count,
-                    size_t column_count, const int32_t *used,
-                    size_t used_count, uint32_t **out_rows)
+                    size_t column_count, const int32_t *used, size_t used_count,
+                    uint32_t **out_rows)
 {
     uint32_t *rows = slw_alloc((row_count + 1) * sizeof(*rows));
     size_t count = 0;
@@ -182,8 +183,9 @@ train_fit(const struct train_fit_in *in, struct train_fit_out *out,
     case SLW_FLAVOUR_ARNET:
         return train_fit_arnet(in, out, err);
     default:
-        return slw_fail(err, SLW_INVALID, "models of the kind %s are not"
-                                          " fitted",
+        return slw_fail(err, SLW_INVALID,
+                        "models of the kind %s are not"
+                        " fitted",
                         slw_flavour_name(in->flavour));
     }
 }

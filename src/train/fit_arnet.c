@@ -15,16 +15,7 @@
 #include "train/engines.h"
 #include "train/fit_internal.h"
 
-enum {
-    P_LAGS,
-    P_HIDDEN,
-    P_LR,
-    P_EPOCHS,
-    P_BATCH,
-    P_L2,
-    P_PATIENCE,
-    P_COUNT
-};
+enum { P_LAGS, P_HIDDEN, P_LR, P_EPOCHS, P_BATCH, P_L2, P_PATIENCE, P_COUNT };
 
 /* lags 0 stands for all lag columns, patience 0 for no early stop. */
 static const struct train_param PARAMS[P_COUNT] = {
@@ -65,10 +56,10 @@ struct arnet_work {
 static void
 arnet_work_done(struct arnet_work *w)
 {
-    float *floats[] = {w->mean,    w->scale,   w->train.z,  w->train.t,
-                       w->valid.z, w->valid.t, w->theta,    w->gradient,
-                       w->moment1, w->moment2, w->best,     w->zb,
-                       w->tb,      w->h,       w->f,        w->dh};
+    float *floats[] = {w->mean,    w->scale,   w->train.z, w->train.t,
+                       w->valid.z, w->valid.t, w->theta,   w->gradient,
+                       w->moment1, w->moment2, w->best,    w->zb,
+                       w->tb,      w->h,       w->f,       w->dh};
     for (size_t i = 0; i < SLW_ARRAY_LEN(floats); i++)
         slw_free(floats[i]);
     slw_free(w->used_index);
@@ -149,10 +140,9 @@ standards(const struct train_fit_in *in, const uint32_t *rows, size_t count,
     w->scale = slw_alloc(w->used * sizeof(float));
     for (size_t i = 0; i <= w->used; i++) {
         for (size_t r = 0; r < count; r++)
-            column[r] = i == w->used
-                            ? in->y[rows[r]]
-                            : in->x[rows[r] * in->sig->column_count +
-                                    (size_t)w->used_index[i]];
+            column[r] = i == w->used ? in->y[rows[r]]
+                                     : in->x[rows[r] * in->sig->column_count +
+                                             (size_t)w->used_index[i]];
         train_standard(column, count, 1, &mean, &scale);
         *(i == w->used ? &w->y_mean : &w->mean[i]) = (float)mean;
         *(i == w->used ? &w->y_scale : &w->scale[i]) = (float)scale;
@@ -339,8 +329,8 @@ adam_step(struct arnet_work *w, double lr, int64_t step)
         float g = w->gradient[i];
         w->moment1[i] = beta1 * w->moment1[i] + (1 - beta1) * g;
         w->moment2[i] = beta2 * w->moment2[i] + (1 - beta2) * g * g;
-        w->theta[i] -= rate * (w->moment1[i] / c1) /
-                       (sqrtf(w->moment2[i] / c2) + tiny);
+        w->theta[i] -=
+            rate * (w->moment1[i] / c1) / (sqrtf(w->moment2[i] / c2) + tiny);
     }
 }
 
@@ -433,8 +423,8 @@ train_fit_arnet(const struct train_fit_in *in, struct train_fit_out *out,
     double v[P_COUNT];
     const void *table = NULL;
     struct slw_rng rng;
-    TRY(train_params_read(in->params, "arnet", PARAMS, P_COUNT, "lag_prefix",
-                          v, err));
+    TRY(train_params_read(in->params, "arnet", PARAMS, P_COUNT, "lag_prefix", v,
+                          err));
     TRY(train_engine("openblas", &table, out, err));
     SLW_AUTO(arnet_work, w);
     w.blas = table;

@@ -62,7 +62,8 @@ known_find(enum slw_flavour flavour, struct slw_str name)
 static bool
 is_number(const struct json_t *v)
 {
-    return slw_json_type(v) == SLW_JSON_INT || slw_json_type(v) == SLW_JSON_REAL;
+    return slw_json_type(v) == SLW_JSON_INT ||
+           slw_json_type(v) == SLW_JSON_REAL;
 }
 
 static enum slw_rc

@@ -23,9 +23,15 @@
  *  "candidates": {"xgboost": {"eta": [0.01, 0.3, "log"], "max_depth": [2, 8],
  *                 "rounds": 300, …}, "svr": {…}, "arnet": {…},
  *                 "script": {"run": "python train.py"}},
- *  "fallback": {"sql": "range_lag0"}, "gate": {…}}
- * A parameter is a number (fixed), [least, most] (uniform; integers when both
- * are), [least, most, "log"], or {"choice": [a, b, …]}. */
+ *  "fallback": {"sql": "range_lag0"}, "gate": {…},
+ *  "exclude": ["close"]: columns of the views that are not the model's,
+ *  "reference_ms": length of the profile, a year, "description"}
+ * A parameter is a number (fixed), [least, most] (uniform), [least, most,
+ * "log"], or {"choice": [a, b, …]}; those that count (max_depth, rounds,
+ * lags …) are integers.  One that is not named has our own space, so {} is a
+ * whole candidate.  A candidate of any other name with a "run" is a script
+ * (README.md).  The column that the target is relative to is never an input.
+ * Errors INVALID: a sentence that names the key and what would be right */
 SLW_MUST_USE enum slw_rc slw_train_model_put(struct slw_tx *tx, int64_t now_ms,
                                              struct slw_str name,
                                              struct slw_str def_json,
@@ -43,7 +49,7 @@ SLW_MUST_USE enum slw_rc slw_train_model_list(struct slw_tx *tx,
 
 /* ---- the search (in a job child) ---- */
 struct slw_train_spec {
-    const struct json_t *def;    /* model definition */
+    const struct json_t *def;    /* model definition, with its name */
     const struct json_t *pins;   /* {"prices": 3} */
     const struct json_t *hashes; /* {"prices": blob hash} */
     const struct json_t *views;  /* array of view definitions */
@@ -79,7 +85,9 @@ SLW_MUST_USE enum slw_rc slw_train_search(struct slw_job_ctx *ctx,
 /* Rebuild the model of a release from its pins and compare.
  * Out  w gets {"equal": bool, "model": hash, "rebuilt": hash,
  *      "first_difference": "" | "dataset prices" | "features momentum" |
- *      "frame" | "engine xgboost 3.2.0 -> 3.1.0" | "model bytes"} */
+ *      "frame" | "engine xgboost 3.2.0 -> 3.1.0" | "model bytes"}; rebuilt is
+ *      "" where a dataset version is gone or is another
+ * Errors INVALID: the release lacks what decides the model; as the search's */
 SLW_MUST_USE enum slw_rc slw_train_reproduce(struct slw_job_ctx *ctx,
                                              const struct json_t *release,
                                              struct slw_jw *w,
@@ -97,6 +105,7 @@ struct slw_profile {
     int64_t *event_ms;        /* [row_count] ascending */
     double *values;           /* [column_count][row_count], column-major */
 };
+/* Append it to a buffer.  Errors LIMIT, INVALID: counts out of range. */
 SLW_MUST_USE enum slw_rc slw_profile_write(const struct slw_profile *p,
                                            struct slw_buf *out,
                                            struct slw_err *err);

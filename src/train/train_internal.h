@@ -207,9 +207,9 @@ struct slw_str train_table_text(const struct train_search *s);
 struct train_script_run {
     const struct train_candidate *candidate;
     const struct train_set *set;
-    const char *dir;        /* a folder of its own, made here */
-    const char *job_dir;    /* where the command runs unless it says */
-    const char *server_url; /* tracking server; NULL: a file in dir */
+    const char *dir;        /* a folder of its own, made here; the command
+                               runs there unless the candidate says where */
+    const char *server_url; /* tracking server; NULL: a database in dir */
     struct slw_str run_id;  /* "" without a server */
     int64_t seed;
 };

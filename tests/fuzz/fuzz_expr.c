@@ -13,8 +13,8 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         {1, 2, 3}, {NAN, 0, -0.5}, {1e308, -1e308, 5e-324}};
     struct slw_expr *e = NULL;
     struct slw_err err = {0};
-    if (slw_expr_parse(&e, (struct slw_str){(const char *)data, size}, names,
-                       3, &err) == SLW_OK) {
+    if (slw_expr_parse(&e, (struct slw_str){(const char *)data, size}, names, 3,
+                       &err) == SLW_OK) {
         for (size_t r = 0; r < 3; r++)
             SLW_ASSERT(!isinf(slw_expr_eval(e, rows[r])));
         slw_expr_free(e);

@@ -9,8 +9,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 int
 LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-    static struct slw_str names[] = {{"a", 1}, {"b", 1}, {"c", 1},
-                                     {"d", 1}, {"e", 1}};
+    static struct slw_str names[] = {
+        {"a", 1}, {"b", 1}, {"c", 1}, {"d", 1}, {"e", 1}};
     static const double x[] = {0.1, NAN, -3, 2, INFINITY, 5, 5, 5, 33, -0.5};
     const struct slw_signature sig = {names, 5, -1};
     struct slw_model *m = NULL;

@@ -261,10 +261,7 @@ a_view_that_looks_into_the_future_is_refused(void **state)
                      "view 'v': feature 'x' of ");
         assert_non_null(strstr(err.msg, "it looks into the future"));
     }
-    const struct frame_ask rows = {
-        .views = VIEW("SELECT symbol, date, close FROM prices QUALIFY"
-                      " lead(close) OVER w IS NOT NULL" W)};
-    struct frame_ask ordered = rows;
+    struct frame_ask ordered = {0};
     ordered.views = VIEW("SELECT * FROM (SELECT symbol, date, close,"
                          " lead(close) OVER w AS n FROM prices" W
                          ") WHERE n IS NOT NULL");

@@ -43,7 +43,8 @@ finish_counted(struct slw_job_ctx *ctx, struct slw_err *err)
     TRY(count_one(&tx, "done", err));
     SLW_AUTO(slw_buf, result);
     slw_buf_printf(&result, "{\"n\":%lld}",
-                   (long long)slw_json_i64_or(slw_json_get(ctx->spec, "n"), -1));
+                   (long long)slw_json_i64_or(slw_json_get(ctx->spec, "n"),
+                                              -1));
     TRY(slw_job_finish(ctx, &tx, slw_buf_view(&result), err));
     return slw_tx_commit(&tx, err);
 }

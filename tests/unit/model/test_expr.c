@@ -9,16 +9,15 @@
 
 #define COLUMNS 5
 
-static struct slw_str names[COLUMNS] = {{"a", 1}, {"b", 1}, {"c", 1},
-                                        {"odd name", 8}, {"Close", 5}};
+static struct slw_str names[COLUMNS] = {
+    {"a", 1}, {"b", 1}, {"c", 1}, {"odd name", 8}, {"Close", 5}};
 
 static void
 check_case(const struct json_t *one, double rows[][COLUMNS], size_t row_count)
 {
     struct slw_err err;
     struct slw_expr *e = NULL;
-    struct slw_str sql =
-        slw_json_str_or(slw_json_get(one, "sql"), SLW_STR(""));
+    struct slw_str sql = slw_json_str_or(slw_json_get(one, "sql"), SLW_STR(""));
     const struct json_t *answers = slw_json_get(one, "answers");
     assert_int_equal(slw_json_len(answers), row_count);
     if (slw_expr_parse(&e, sql, names, COLUMNS, &err) != SLW_OK)
@@ -51,8 +50,8 @@ values_equal_duckdbs_to_the_last_bit(void **state)
     assert_in_range(row_count, 5, 16);
     for (size_t r = 0; r < row_count; r++)
         for (size_t k = 0; k < COLUMNS; k++)
-            rows[r][k] = slw_json_f64_or(
-                slw_json_at(slw_json_at(list, r), k), NAN);
+            rows[r][k] =
+                slw_json_f64_or(slw_json_at(slw_json_at(list, r), k), NAN);
     assert_true(slw_json_len(cases) > 900);
     for (size_t i = 0; i < slw_json_len(cases); i++)
         check_case(slw_json_at(cases, i), rows, row_count);
@@ -98,9 +97,9 @@ a_wrong_rule_gets_a_sentence_with_its_place(void **state)
     for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
         struct slw_err err = {0};
         struct slw_expr *e = NULL;
-        assert_fails(slw_expr_parse(&e, slw_str_of(cases[i].text), names,
-                                    COLUMNS, &err),
-                     cases[i].rc, err, cases[i].part);
+        assert_fails(
+            slw_expr_parse(&e, slw_str_of(cases[i].text), names, COLUMNS, &err),
+            cases[i].rc, err, cases[i].part);
         assert_null(e);
     }
 }
@@ -108,7 +107,7 @@ a_wrong_rule_gets_a_sentence_with_its_place(void **state)
 static void
 deep_and_long_rules_meet_a_limit_and_not_the_stack(void **state)
 {
-    static const char *const deep[] = {"(", "-(", "abs(", "CASE WHEN (",
+    static const char *const deep[] = {"(",   "-(",    "abs(",    "CASE WHEN (",
                                        "a+(", "NOT (", "least(a,"};
     for (size_t i = 0; i < ARRAY_LEN(deep); i++) {
         struct slw_err err = {0};
@@ -116,9 +115,9 @@ deep_and_long_rules_meet_a_limit_and_not_the_stack(void **state)
         SLW_AUTO(slw_buf, text);
         for (int n = 0; n < 5000; n++)
             slw_buf_z(&text, deep[i]);
-        assert_fails(slw_expr_parse(&e, slw_buf_view(&text), names, COLUMNS,
-                                    &err),
-                     SLW_LIMIT, err, "64 levels");
+        assert_fails(
+            slw_expr_parse(&e, slw_buf_view(&text), names, COLUMNS, &err),
+            SLW_LIMIT, err, "64 levels");
     }
     struct slw_err err = {0};
     struct slw_expr *e = NULL;
@@ -180,10 +179,10 @@ flavours_have_names_that_are_read_back(void **state)
     struct slw_err err;
     for (unsigned f = 0; f < SLW_FLAVOUR_COUNT; f++) {
         enum slw_flavour back = SLW_FLAVOUR_COUNT;
-        assert_ok(slw_flavour_parse(
-                      slw_str_of(slw_flavour_name((enum slw_flavour)f)), &back,
-                      &err),
-                  err);
+        assert_ok(
+            slw_flavour_parse(slw_str_of(slw_flavour_name((enum slw_flavour)f)),
+                              &back, &err),
+            err);
         assert_int_equal(back, f);
     }
     enum slw_flavour none;

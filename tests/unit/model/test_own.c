@@ -106,8 +106,8 @@ a_missing_or_infinite_input_gives_nan(void **state)
     written(&svr, &net);
     const struct slw_buf *files[] = {&svr, &net};
     for (int i = 0; i < 2; i++) {
-        struct slw_model *m = load_ok(
-            i ? SLW_FLAVOUR_ARNET : SLW_FLAVOUR_SVR, files[i]);
+        struct slw_model *m =
+            load_ok(i ? SLW_FLAVOUR_ARNET : SLW_FLAVOUR_SVR, files[i]);
         slw_model_predict(m, x, 3, y);
         for (int r = 0; r < 3; r++)
             assert_true(isnan(y[r]));
@@ -124,15 +124,15 @@ models_of_other_columns_and_kinds_are_refused(void **state)
     SLW_AUTO(slw_buf, svr);
     SLW_AUTO(slw_buf, net);
     written(&svr, &net);
-    assert_fails(slw_model_load(&m, SLW_FLAVOUR_SVR, &two, slw_buf_view(&svr),
-                                &err),
-                 SLW_INVALID, err, "wants 3 columns, the signature has 2");
-    assert_fails(slw_model_load(&m, SLW_FLAVOUR_ARNET, &two,
-                                slw_buf_view(&net), &err),
-                 SLW_INVALID, err, "wants 3 columns, the signature has 2");
-    assert_fails(slw_model_load(&m, SLW_FLAVOUR_ARNET, &SIG,
-                                slw_buf_view(&svr), &err),
-                 SLW_INVALID, err, "no arnet model file");
+    assert_fails(
+        slw_model_load(&m, SLW_FLAVOUR_SVR, &two, slw_buf_view(&svr), &err),
+        SLW_INVALID, err, "wants 3 columns, the signature has 2");
+    assert_fails(
+        slw_model_load(&m, SLW_FLAVOUR_ARNET, &two, slw_buf_view(&net), &err),
+        SLW_INVALID, err, "wants 3 columns, the signature has 2");
+    assert_fails(
+        slw_model_load(&m, SLW_FLAVOUR_ARNET, &SIG, slw_buf_view(&svr), &err),
+        SLW_INVALID, err, "no arnet model file");
     SLW_AUTO(slw_buf, onnx);
     assert_fails(slw_arnet_to_onnx(slw_buf_view(&svr), &onnx, &err),
                  SLW_INVALID, err, "no arnet model file");
@@ -191,9 +191,9 @@ twenty_thousand_mutations_are_refused_or_answer(void **state)
         }
         struct slw_err err = {0};
         struct slw_model *m = NULL;
-        enum slw_rc rc = slw_model_load(
-            &m, i % 2 ? SLW_FLAVOUR_SVR : SLW_FLAVOUR_ARNET, &SIG,
-            (struct slw_str){bytes, size}, &err);
+        enum slw_rc rc =
+            slw_model_load(&m, i % 2 ? SLW_FLAVOUR_SVR : SLW_FLAVOUR_ARNET,
+                           &SIG, (struct slw_str){bytes, size}, &err);
         if (rc == SLW_OK) {
             const double x[] = {1, 2, 3, -5, 1e30, 0};
             double y[2];

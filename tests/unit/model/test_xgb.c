@@ -11,8 +11,8 @@
 
 #define COLUMNS 5
 
-static struct slw_str names[COLUMNS] = {{"a", 1}, {"b", 1}, {"c", 1},
-                                        {"d", 1}, {"e", 1}};
+static struct slw_str names[COLUMNS] = {
+    {"a", 1}, {"b", 1}, {"c", 1}, {"d", 1}, {"e", 1}};
 static const struct slw_signature SIG = {names, COLUMNS, -1};
 
 /* ---- golden answers ---- */
@@ -110,9 +110,10 @@ answers_equal_the_bits_of_the_library_that_wrote_the_file(void **state)
     "[0],\"tree_param\":{\"num_nodes\":\"1\"}}"
 #define FILE_OF(trees, info, indptr, param, booster)                           \
     "{\"learner\":{\"gradient_booster\":{\"model\":{"                          \
-    "\"gbtree_model_param\":{\"num_trees\":\"2\"},\"iteration_indptr\":"       \
-    indptr ",\"tree_info\":" info ",\"trees\":" trees "},\"name\":\"" booster  \
-    "\"},\"learner_model_param\":{" param "},\"objective\":{\"name\":"         \
+    "\"gbtree_model_param\":{\"num_trees\":\"2\"},\"iteration_"                \
+    "indptr\":" indptr ",\"tree_info\":" info ",\"trees\":" trees              \
+    "},\"name\":\"" booster "\"},\"learner_model_param\":{" param              \
+    "},\"objective\":{\"name\":"                                               \
     "\"reg:squarederror\"}},\"version\":[3,0,0]}"
 #define PARAM "\"base_score\":\"1E0\",\"num_feature\":\"5\""
 #define GOOD                                                                   \
@@ -131,10 +132,10 @@ a_tree_worked_by_hand_walks_left_below_and_right_at_the_threshold(void **state)
     struct slw_err err;
     struct slw_model *m = NULL;
     const double x[][COLUMNS] = {
-        {1, 0.4, 0, 0, 0},   /* left, left: 10 */
-        {2, 0.4, 0, 0, 0},   /* equal goes right: 20 */
-        {1, 0.5, 0, 0, 0},   /* equal goes right: 30 */
-        {1, NAN, 0, 0, 0},   /* missing goes right: 30 */
+        {1, 0.4, 0, 0, 0},         /* left, left: 10 */
+        {2, 0.4, 0, 0, 0},         /* equal goes right: 20 */
+        {1, 0.5, 0, 0, 0},         /* equal goes right: 30 */
+        {1, NAN, 0, 0, 0},         /* missing goes right: 30 */
         {NAN, -INFINITY, 0, 0, 0}, /* left, then missing goes left: 10 */
         {INFINITY, -0.0, 0, 0, 0}, /* left, right: 20 */
         {1e300, 0, 0, 0, 0},       /* infinite as float32: 20 */
@@ -156,9 +157,9 @@ an_answer_may_be_relative_to_a_column(void **state)
     const struct slw_signature relative = {names, COLUMNS, 4};
     const double x[] = {1, 0.4, 0, 0, 200, 1, 0.4, 0, 0, NAN};
     double y[2];
-    assert_ok(slw_model_load(&m, SLW_FLAVOUR_XGBOOST, &relative,
-                             SLW_STR(GOOD), &err),
-              err);
+    assert_ok(
+        slw_model_load(&m, SLW_FLAVOUR_XGBOOST, &relative, SLW_STR(GOOD), &err),
+        err);
     slw_model_predict(m, x, 2, y);
     assert_near(y[0], 200 * (1 + 11.25), 0);
     assert_true(isnan(y[1]));
@@ -324,15 +325,14 @@ a_bad_signature_is_refused(void **state)
     const struct slw_signature same = {twice, 3, -1};
     const struct slw_signature far = {twice, 2, 2};
     const struct slw_signature none = {twice, 0, -1};
-    assert_fails(slw_model_load(&m, SLW_FLAVOUR_RULE, &same, SLW_STR("1"),
-                                &err),
-                 SLW_INVALID, err, "'a' twice");
-    assert_fails(slw_model_load(&m, SLW_FLAVOUR_RULE, &far, SLW_STR("1"),
-                                &err),
+    assert_fails(
+        slw_model_load(&m, SLW_FLAVOUR_RULE, &same, SLW_STR("1"), &err),
+        SLW_INVALID, err, "'a' twice");
+    assert_fails(slw_model_load(&m, SLW_FLAVOUR_RULE, &far, SLW_STR("1"), &err),
                  SLW_INVALID, err, "column 2 of 2");
-    assert_fails(slw_model_load(&m, SLW_FLAVOUR_RULE, &none, SLW_STR("1"),
-                                &err),
-                 SLW_INVALID, err, "1 to 4096");
+    assert_fails(
+        slw_model_load(&m, SLW_FLAVOUR_RULE, &none, SLW_STR("1"), &err),
+        SLW_INVALID, err, "1 to 4096");
 }
 
 /* ---- mutations ---- */
@@ -403,9 +403,8 @@ twenty_thousand_mutations_are_refused_or_answer(void **state)
         char *exact = slw_realloc(bytes, size ? size : 1);
         struct slw_err err = {0};
         struct slw_model *m = NULL;
-        enum slw_rc rc =
-            slw_model_load(&m, SLW_FLAVOUR_XGBOOST, &SIG,
-                           (struct slw_str){exact, size}, &err);
+        enum slw_rc rc = slw_model_load(&m, SLW_FLAVOUR_XGBOOST, &SIG,
+                                        (struct slw_str){exact, size}, &err);
         if (rc == SLW_OK) {
             const double x[] = {0.1, NAN, -3, 2, INFINITY, 5, 5, 5, 5, 5};
             double y[2];
@@ -439,10 +438,10 @@ every_cut_of_a_file_is_refused(void **state)
         for (size_t size = 1; size < bytes.len; size += 7) {
             struct slw_err err;
             struct slw_model *m = NULL;
-            assert_int_equal(
-                slw_model_load(&m, SLW_FLAVOUR_XGBOOST, &SIG,
-                               (struct slw_str){bytes.ptr, size}, &err),
-                SLW_INVALID);
+            assert_int_equal(slw_model_load(&m, SLW_FLAVOUR_XGBOOST, &SIG,
+                                            (struct slw_str){bytes.ptr, size},
+                                            &err),
+                             SLW_INVALID);
         }
     }
 }

@@ -87,7 +87,7 @@ frame_make(struct slw_arena *a)
 }
 
 #define MODEL_HEAD                                                             \
-    "{\"name\":\"m\",\"target\":{\"sql\":\"lead(v) OVER w\",\"of\":\"p\"},"     \
+    "{\"name\":\"m\",\"target\":{\"sql\":\"lead(v) OVER w\",\"of\":\"p\"}," \
     "\"features\":[\"v\"],\"split\":{\"validate_ms\":5184000000,"              \
     "\"test_ms\":5184000000},\"fallback\":{\"sql\":\"lag_0\"},"
 

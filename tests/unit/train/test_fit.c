@@ -14,9 +14,9 @@
 #define VALID 200
 #define COLUMNS 6
 
-static struct slw_str names[COLUMNS] = {
-    {"price", 5}, {"range_lag10", 11}, {"range_lag0", 10},
-    {"range_lag1", 10}, {"range_lag2", 10}, {"noise", 5}};
+static struct slw_str names[COLUMNS] = {{"price", 5},       {"range_lag10", 11},
+                                        {"range_lag0", 10}, {"range_lag1", 10},
+                                        {"range_lag2", 10}, {"noise", 5}};
 static const struct slw_signature SIG = {names, COLUMNS, -1};
 
 /* y = 3 + 2 a - b c + little noise, columns of different sizes. */
@@ -88,9 +88,9 @@ valid_rmse(enum slw_flavour flavour, const struct train_fit_out *out,
     struct slw_err err;
     struct slw_model *m = NULL;
     double y[VALID], squares = 0;
-    assert_ok(slw_model_load(&m, flavour, &SIG, slw_buf_view(&out->bytes),
-                             &err),
-              err);
+    assert_ok(
+        slw_model_load(&m, flavour, &SIG, slw_buf_view(&out->bytes), &err),
+        err);
     slw_model_predict(m, s->x[ROWS], VALID, y);
     slw_model_unref(m);
     for (size_t r = 0; r < VALID; r++)
@@ -156,8 +156,8 @@ the_same_seed_gives_the_same_bytes_and_another_seed_others(void **state)
         struct train_fit_out *a = fit_ok(cases[i].flavour, s, cases[i].params);
         struct train_fit_out *b = fit_ok(cases[i].flavour, s, cases[i].params);
         struct train_fit_out *c = slw_alloc(sizeof(*c));
-        assert_true(slw_str_eq(slw_buf_view(&a->bytes),
-                               slw_buf_view(&b->bytes)));
+        assert_true(
+            slw_str_eq(slw_buf_view(&a->bytes), slw_buf_view(&b->bytes)));
         assert_ok(slw_json_parse(&params, slw_str_of(cases[i].params), &err),
                   err);
         struct train_fit_in in = fit_in(cases[i].flavour, s, &params);
@@ -349,7 +349,7 @@ thresholds_of(struct slw_str bytes, struct floats *out)
 static float
 probe(struct slw_rng *rng, const struct floats *cuts, bool infinities)
 {
-    static const float special[] = {0.0f,   -0.0f,  1e-45f, -1e-45f,
+    static const float special[] = {0.0f,   -0.0f,   1e-45f,   -1e-45f,
                                     1e-39f, 3.4e38f, -3.4e38f, 1.0f};
     float cut = cuts->ptr[slw_rng_below(rng, cuts->count)];
     switch (slw_rng_below(rng, 8)) {
@@ -418,12 +418,14 @@ static const struct tree_case TREE_CASES[] = {
     {"reg:squarederror", 'y', {"max_depth", "1"}},
     {"reg:squarederror", 'y', {"max_depth", "6"}},
     {"reg:squarederror", 'y', {"max_depth", "14"}},
-    {"reg:squarederror", 'y',
+    {"reg:squarederror",
+     'y',
      {"grow_policy", "lossguide", "max_leaves", "60", "max_depth", "0"}},
     {"reg:squarederror", 'y', {"num_parallel_tree", "3", "subsample", "0.6"}},
     {"reg:squarederror", 'y', {"base_score", "0.3333333"}},
     {"reg:squarederror", 'y', {"booster", "dart", "rate_drop", "0.5"}},
-    {"reg:squarederror", 'y',
+    {"reg:squarederror",
+     'y',
      {"booster", "dart", "rate_drop", "0.3", "normalize_type", "forest"}},
     {"reg:absoluteerror", 'y', {"max_depth", "5"}},
     {"reg:pseudohubererror", 'y', {"max_depth", "4"}},
@@ -449,9 +451,8 @@ train_case(const struct slw_xgboost_ops *ops, const struct tree_case *c,
     int rounds;
     float *x = slw_alloc(ROWS * COLUMNS * sizeof(*x));
     float *y = slw_alloc(ROWS * sizeof(*y));
-    struct slw_xgboost_param params[8] = {{"objective", c->objective},
-                                          {"tree_method", "hist"},
-                                          {"seed", "5"}};
+    struct slw_xgboost_param params[8] = {
+        {"objective", c->objective}, {"tree_method", "hist"}, {"seed", "5"}};
     size_t count = 3;
     for (size_t i = 0; i + 1 < ARRAY_LEN(c->extra) && c->extra[i]; i += 2)
         params[count++] =
@@ -563,9 +564,9 @@ our_svr_equals_libsvms_predict(void **state)
                                 .sv = sv[0]};
     SLW_AUTO(slw_buf, bytes);
     assert_ok(slw_svr_write(&svr, &bytes, &err), err);
-    assert_ok(slw_model_load(&m, SLW_FLAVOUR_SVR, &SIG, slw_buf_view(&bytes),
-                             &err),
-              err);
+    assert_ok(
+        slw_model_load(&m, SLW_FLAVOUR_SVR, &SIG, slw_buf_view(&bytes), &err),
+        err);
     slw_model_predict(m, x[0], ALL, ours);
     assert_ok(ops->predict(sv[0], coef, SVS, COLUMNS, 0.37, 0.21, z[0], ALL,
                            theirs, &err),

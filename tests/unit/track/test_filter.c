@@ -1,0 +1,138 @@
+/* test_filter.c -- the filter and order grammar: what is read, and that every
+ * fault is refused with a sentence that shows it. */
+#include "track/track.h"
+#include "tests/slw_test.h"
+
+static struct slw_filter
+read_ok(struct slw_arena *a, const char *text)
+{
+    struct slw_err err;
+    struct slw_filter f = {0};
+    assert_ok(slw_filter_parse(slw_str_of(text), a, &f, &err), err);
+    return f;
+}
+
+static void
+a_filter_is_split_into_entity_key_operator_and_value(void **state)
+{
+    SLW_AUTO(slw_arena, a);
+    struct slw_filter f =
+        read_ok(&a, "metrics.loss>=0.5 AND  params.\"a b\" like 'x%' "
+                    "and tags.`mlflow.x.y` != \"q'q\" AnD start_time < 7");
+    assert_int_equal(f.count, 4);
+    assert_true(slw_str_eqz(f.clauses[0].entity, "metrics"));
+    assert_true(slw_str_eqz(f.clauses[0].key, "loss"));
+    assert_int_equal(f.clauses[0].op, SLW_OP_GE);
+    assert_true(f.clauses[0].is_number);
+    assert_near(f.clauses[0].number, 0.5, 0.0);
+    assert_true(slw_str_eqz(f.clauses[1].key, "a b"));
+    assert_int_equal(f.clauses[1].op, SLW_OP_LIKE);
+    assert_true(slw_str_eqz(f.clauses[1].text, "x%"));
+    assert_true(slw_str_eqz(f.clauses[2].key, "mlflow.x.y"));
+    assert_true(slw_str_eqz(f.clauses[2].text, "q'q"));
+    assert_true(slw_str_eqz(f.clauses[3].entity, ""));
+    assert_true(slw_str_eqz(f.clauses[3].key, "start_time"));
+}
+
+static void
+the_entity_ends_at_the_first_dot(void **state)
+{
+    SLW_AUTO(slw_arena, a);
+    struct slw_filter f = read_ok(&a, "tags.mlflow.runName = 'x'");
+    assert_true(slw_str_eqz(f.clauses[0].entity, "tags"));
+    assert_true(slw_str_eqz(f.clauses[0].key, "mlflow.runName"));
+}
+
+static void
+lists_and_nulls_are_read(void **state)
+{
+    SLW_AUTO(slw_arena, a);
+    struct slw_filter f =
+        read_ok(&a, "run_id IN ('a', \"b\",'c') AND run_id NOT IN ('d') AND "
+                    "params.x IS NULL AND params.y is not null");
+    assert_int_equal(f.count, 4);
+    assert_int_equal(f.clauses[0].op, SLW_OP_IN);
+    assert_int_equal(f.clauses[0].list_count, 3);
+    assert_true(slw_str_eqz(f.clauses[0].list[1], "b"));
+    assert_int_equal(f.clauses[1].op, SLW_OP_NOT_IN);
+    assert_int_equal(f.clauses[2].op, SLW_OP_IS_NULL);
+    assert_int_equal(f.clauses[3].op, SLW_OP_NOT_NULL);
+}
+
+static void
+an_empty_filter_has_no_clauses(void **state)
+{
+    SLW_AUTO(slw_arena, a);
+    assert_int_equal(read_ok(&a, "").count, 0);
+    assert_int_equal(read_ok(&a, " \n").count, 0);
+}
+
+static void
+faults_are_refused_and_leave_the_output_alone(void **state)
+{
+    static const char *const bad[] = {
+        "a", "a =", "= 1", "a = b", "a = 'b", "a IN 'b'", "a IN ('b'", "a IN (b)",
+        "a IN ()", "a = 1 OR b = 2", "a = 1 AND", "AND a = 1", "a IS 'x'",
+        "a IS NOT 3", "a. = 1", ".a = 1", "a = 1 b = 2", "(a = 1)", "a == 1",
+        "`a = 1", "a = 1;", "a LIKELY 'x'", "a NOT LIKE 'x'"};
+    for (size_t i = 0; i < ARRAY_LEN(bad); i++) {
+        SLW_AUTO(slw_arena, a);
+        struct slw_err err;
+        struct slw_filter f = {.count = 77};
+        enum slw_rc rc = slw_filter_parse(slw_str_of(bad[i]), &a, &f, &err);
+        if (rc != SLW_INVALID)
+            print_error("accepted: %s\n", bad[i]);
+        assert_int_equal(rc, SLW_INVALID);
+        assert_int_equal(f.count, 77);
+        assert_string_not_equal(err.msg, "");
+    }
+}
+
+static void
+orders_have_a_key_and_a_way(void **state)
+{
+    SLW_AUTO(slw_arena, a);
+    struct slw_err err;
+    struct slw_order o = {0};
+    assert_ok(slw_order_parse(SLW_STR("metrics.`a b` desc"), &a, &o, &err),
+              err);
+    assert_true(slw_str_eqz(o.key, "a b"));
+    assert_true(o.descending);
+    assert_ok(slw_order_parse(SLW_STR("start_time"), &a, &o, &err), err);
+    assert_false(o.descending);
+    assert_fails(slw_order_parse(SLW_STR("start_time DOWN"), &a, &o, &err),
+                 SLW_INVALID, err, "start_time DOWN");
+    assert_fails(slw_order_parse(SLW_STR(""), &a, &o, &err), SLW_INVALID, err,
+                 "order_by");
+}
+
+static void
+values_are_bound_and_wildcards_translated(void **state)
+{
+    SLW_AUTO(slw_arena, a);
+    SLW_AUTO(slw_sql, q);
+    slw_sql_init(&q, &a);
+    struct slw_filter f = read_ok(&a, "k LIKE '50%_*' AND k ILIKE 'x%'");
+    slw_sql_compare_text(&q, "c", &f.clauses[0]);
+    slw_sql_add(&q, " AND ");
+    slw_sql_compare_text(&q, "c", &f.clauses[1]);
+    assert_string_equal(q.text.ptr, "c GLOB ?1 AND c LIKE ?2");
+    assert_int_equal(q.bind_count, 2);
+    assert_true(slw_str_eqz(q.binds[0].s, "50*?[*]"));
+    assert_true(slw_str_eqz(q.binds[1].s, "x%"));
+}
+
+int
+main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_filter_is_split_into_entity_key_operator_and_value),
+        cmocka_unit_test(the_entity_ends_at_the_first_dot),
+        cmocka_unit_test(lists_and_nulls_are_read),
+        cmocka_unit_test(an_empty_filter_has_no_clauses),
+        cmocka_unit_test(faults_are_refused_and_leave_the_output_alone),
+        cmocka_unit_test(orders_have_a_key_and_a_way),
+        cmocka_unit_test(values_are_bound_and_wildcards_translated),
+    };
+    return cmocka_run_group_tests_name("track/filter", tests, NULL, NULL);
+}
