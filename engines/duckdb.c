@@ -752,6 +752,6 @@ __attribute__((visibility("default"))) extern const struct slw_engine_head
 const struct slw_engine_head slw_engine = {
     .abi = SLW_ENGINE_ABI,
     .name = "duckdb",
-    .remedy = "run 'make deps' to fetch it",
+    .remedy = "run 'make setup' to fetch it",
     .open = engine_open,
 };

@@ -20,6 +20,9 @@ import pytest
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 BIN = os.environ.get("SLIPWAY_BIN", str(ROOT / "build" / "slipway"))
+if ROOT not in pathlib.Path(BIN).resolve().parents:
+    # Built elsewhere: the engines' libraries are not beside it.
+    os.environ.setdefault("SLIPWAY_LIBS", str(ROOT / ".deps" / "engines"))
 PRICES = ROOT / "examples" / "tech-stocks" / "data" / "prices.csv"
 
 

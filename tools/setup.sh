@@ -282,6 +282,39 @@ step_test_venv() {
     say "  installed ($(size_of "$deps/test-venv"))."
 }
 
+# ---- what the tests talk to -----------------------------------------------------------------
+
+ALERT_PACKAGES=(prometheus-alertmanager prometheus) # of the second only promtool is kept
+
+# Alertmanager and promtool, unpacked from Debian's packages: as programs the tests start
+# themselves, never as services of this machine. apt checks what it downloads.
+step_alertmanager() {
+    local stamp out=$deps/alertmanager.part
+    stamp=$(stamp_of alertmanager "1 $machine ${ALERT_PACKAGES[*]}")
+    if [ -e "$stamp" ] && [ -x "$deps/alertmanager/promtool" ]; then
+        say "Alertmanager and promtool: in .deps/alertmanager."
+        return
+    fi
+    say "Alertmanager and promtool, which the tests deliver alerts and metrics to: 30 MB to download …"
+    rm -rf "$out"
+    mkdir -p "$out/unpacked"
+    if ! (cd "$out" && apt-get download -q "${ALERT_PACKAGES[@]}") >/dev/null 2>&1; then
+        need_root "${ALERT_PACKAGES[@]}" # only the package lists were missing
+        quietly apt-update "apt-get update" "${as_root[@]}" apt-get update -q
+        quietly alertmanager "the download of Alertmanager" \
+            env -C "$out" apt-get download -q "${ALERT_PACKAGES[@]}"
+    fi
+    for package in "$out"/*.deb; do
+        dpkg -x "$package" "$out/unpacked"
+    done
+    mv "$out/unpacked/usr/bin/prometheus-alertmanager" "$out/alertmanager"
+    mv "$out/unpacked/usr/bin/promtool" "$out/promtool"
+    rm -rf "$out/unpacked" "$out"/*.deb "$deps/alertmanager"
+    mv "$out" "$deps/alertmanager"
+    stamp_write "$stamp"
+    say "  unpacked to .deps/alertmanager ($(size_of "$deps/alertmanager"))."
+}
+
 # ---------------------------------------------------------------------------------------------
 
 what=${1-build}
@@ -305,12 +338,14 @@ case $what in
 test)
     step_apt "testing" "${TEST_PACKAGES[@]}"
     step_test_venv
+    step_alertmanager
     ;;
 fuzz) step_apt "fuzzing" "${FUZZ_PACKAGES[@]}" ;;
 dev)
     step_apt "testing" "${TEST_PACKAGES[@]}"
     step_apt "developing" "${DEV_PACKAGES[@]}"
     step_test_venv
+    step_alertmanager
     ;;
 esac
 say "ready for: make $what."

@@ -140,7 +140,7 @@ api_mlflow_logged_finalize(struct slw_http_req *req, struct slw_http_res *res,
     SLW_AUTO(mlf_in, in);
     SLW_AUTO(slw_tx, tx);
     struct slw_str id = slw_http_var(req, "model_id");
-    enum slw_logged_status status;
+    enum slw_logged_status status = SLW_LOGGED_PENDING;
     struct slw_logged_model m;
     TRY(mlf_in_read(&in, req, err));
     TRY(read_status(&in, &status, err));

@@ -204,7 +204,7 @@ api_datasets_file(struct slw_http_req *req, struct slw_http_res *res,
                   struct slw_err *err)
 {
     struct slw_api *api = req->app;
-    struct download want;
+    struct download want = {0};
     struct slw_dataset d;
     TRY(download_of(slw_http_var(req, "file"), true, &want, err));
     {
@@ -420,7 +420,7 @@ api_features_file(struct slw_http_req *req, struct slw_http_res *res,
                   struct slw_err *err)
 {
     struct slw_api *api = req->app;
-    struct download want;
+    struct download want = {0};
     TRY(download_of(slw_http_var(req, "file"), false, &want, err));
     /* The newest table each time: it is removed with the next start. */
     const char *path = slw_path(req->arena, api->data_dir, "tmp/view-%s.%s",

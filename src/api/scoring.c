@@ -625,6 +625,19 @@ frame_answer(struct slw_http_req *req, struct slw_http_res *res,
     return SLW_OK;
 }
 
+/* No code of ours means 415, so the answer is written here. */
+static enum slw_rc
+refuse_type(struct slw_http_req *req, struct slw_http_res *res,
+            struct slw_str type, struct slw_err *err)
+{
+    slw_fail(err, SLW_INVALID,
+             "this takes application/json and text/csv, not '%.*s'",
+             SLW_FMT(type));
+    res->status = 415;
+    api_mlflow_render_error(err, req, res);
+    return SLW_OK;
+}
+
 static enum slw_rc
 invoke(struct slw_http_req *req, struct slw_http_res *res, struct slw_str name,
        struct slw_err *err)
@@ -640,12 +653,8 @@ invoke(struct slw_http_req *req, struct slw_http_res *res, struct slw_str name,
         TRY(frame_of_csv(req->body, req->arena, &f, err));
         return frame_answer(req, res, &v, &f, &rows, err);
     }
-    if (type.len && !slw_str_eqz(type, "application/json")) {
-        res->status = 415;
-        return slw_fail(err, SLW_INVALID,
-                        "this takes application/json and text/csv, not '%.*s'",
-                        SLW_FMT(type));
-    }
+    if (type.len && !slw_str_eqz(type, "application/json"))
+        return refuse_type(req, res, type, err);
     TRY(slw_json_parse(&body, without_nan(req->body, req->arena), err));
     if (slw_json_type(body.root) != SLW_JSON_OBJECT)
         return slw_fail(err, SLW_INVALID, "the body must be a JSON object");

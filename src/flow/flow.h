@@ -23,7 +23,8 @@ struct slw_flow_options {
     struct slw_serve *serve;
     struct slw_jobs *jobs;  /* to wake after queueing; may be NULL */
     const char *server_url; /* for script candidates */
-    int64_t tick_ms;        /* how often the thread looks; 0: 100 */
+    int64_t tick_ms;        /* how often the thread looks; 0: 100; below 0: no
+                               threads, the caller ticks */
 };
 /* Starts the flow thread and the notifier thread. */
 SLW_MUST_USE enum slw_rc slw_flow_start(struct slw_flow **out,

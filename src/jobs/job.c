@@ -39,6 +39,8 @@ static const char SQL_LIST_BOTH[] =
 static const char SQL_CANCEL[] =
     "UPDATE jobs_job SET state = 'cancelled', ended_at_ms = ?2"
     " WHERE id = ?1 AND state IN ('queued', 'running')";
+static const char SQL_ACTIVE[] =
+    "SELECT count(*) FROM jobs_job WHERE state IN ('queued', 'running')";
 static const char SQL_STATE[] = "SELECT state FROM jobs_job WHERE id = ?1";
 static const char SQL_KIND[] = "SELECT kind FROM jobs_job WHERE id = ?1";
 static const char SQL_FAIL[] =
@@ -228,6 +230,18 @@ write_time(struct slw_jw *w, const char *key, int64_t ms)
         slw_jw_i64(w, ms);
     else
         slw_jw_null(w);
+}
+
+enum slw_rc
+slw_job_active(struct slw_tx *tx, int64_t *out_count, struct slw_err *err)
+{
+    SLW_AUTO(slw_stmt, count);
+    TRY(slw_stmt_prepare(&count, tx, SQL_ACTIVE, err));
+    bool row = false;
+    TRY(slw_stmt_step(&count, &row, err));
+    SLW_ASSERT(row);
+    *out_count = slw_col_i64(&count, 0);
+    return SLW_OK;
 }
 
 void

@@ -91,6 +91,9 @@ SLW_MUST_USE enum slw_rc slw_job_list(struct slw_tx *tx, struct slw_str kind,
                                       struct slw_arena *a,
                                       struct slw_job **out, size_t *out_count,
                                       struct slw_err *err);
+/* How many jobs are queued or running. */
+SLW_MUST_USE enum slw_rc slw_job_active(struct slw_tx *tx, int64_t *out_count,
+                                        struct slw_err *err);
 /* JSON of a job as the API shows it. */
 void slw_job_write(struct slw_jw *w, const struct slw_job *job);
 /* A queued job ends at once; a running one is told to stop (TERM, then KILL).

@@ -22,6 +22,7 @@ static const struct {
     [SLW_SERVE_WITHDRAW] = {"withdraw", "serve.withdrawn"},
     [SLW_SERVE_RESTORE] = {"restore", "serve.restored"},
     [SLW_SERVE_SHADOW] = {"shadow", "serve.shadowed"},
+    [SLW_SERVE_RULE] = {"rule", "serve.ruled"},
 };
 
 const char *
@@ -357,6 +358,18 @@ plan_shadow(struct slw_deployment *d, struct action *a, struct slw_err *err)
     return SLW_OK;
 }
 
+/* A version that may not answer brings its rule. */
+static enum slw_rc
+plan_rule(struct slw_deployment *d, struct action *a, struct slw_err *err)
+{
+    if (d->champion.len)
+        return refuse(d, "something is deployed; withdraw it instead", err);
+    set_champion(d, a, a->release, a->version);
+    a->alias = NULL;
+    d->withdrawn = true;
+    return SLW_OK;
+}
+
 /* The row after the action.  Errors CONFLICT: the state does not allow it. */
 static enum slw_rc
 plan(struct slw_deployment *d, struct action *a, struct slw_err *err)
@@ -377,6 +390,8 @@ plan(struct slw_deployment *d, struct action *a, struct slw_err *err)
         return plan_withdrawn(d, a, true, err);
     case SLW_SERVE_RESTORE:
         return plan_withdrawn(d, a, false, err);
+    case SLW_SERVE_RULE:
+        return plan_rule(d, a, err);
     case SLW_SERVE_SHADOW:
         break;
     }
@@ -387,11 +402,12 @@ static enum slw_rc
 input_check(const struct action *a, struct slw_err *err)
 {
     const bool named = a->kind == SLW_SERVE_DEPLOY ||
+                       a->kind == SLW_SERVE_RULE ||
                        a->kind == SLW_SERVE_CANARY;
     if (a->version < 0 || (named && a->version == 0))
         return slw_fail(err, SLW_INVALID, "name the version to %s",
-                        a->kind == SLW_SERVE_DEPLOY ? "deploy"
-                                                    : "give requests to");
+                        a->kind == SLW_SERVE_CANARY ? "give requests to"
+                                                    : "deploy");
     if (a->kind == SLW_SERVE_CANARY && !(a->weight > 0 && a->weight <= 1))
         return slw_fail(err, SLW_INVALID,
                         "a canary's weight is above 0 and at most 1, not %g",

@@ -82,12 +82,14 @@ enum slw_serve_action {
     SLW_SERVE_WITHDRAW, /* the rule answers; deploy or restore ends it */
     SLW_SERVE_RESTORE,
     SLW_SERVE_SHADOW,   /* version scored beside every answer; 0 ends it */
+    SLW_SERVE_RULE,     /* with nothing deployed: the version's release with
+                           its rule answering; withdrawn, aliases untouched */
 };
 const char *slw_serve_action_name(enum slw_serve_action a); /* "deploy" … */
 /* Do it: check, write the row, history, alias "champion"/"challenger" of the
  * model and the event in one transaction, then swap.  Events: serve.deployed,
  * .canaried, .weighted, .promoted, .rolled_back, .withdrawn, .restored,
- * .shadowed; subject the deployment; payload {"action", "from", "to",
+ * .shadowed, .ruled; subject the deployment; payload {"action", "from", "to",
  * "weight", "step", "release", "revision", "why"}.  Deploying the champion
  * again is no error and no change.
  * In     version of the deployment's model (0 where not needed); step the

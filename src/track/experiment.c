@@ -84,7 +84,7 @@ enum slw_rc
 track_experiment_active(struct slw_tx *tx, int64_t id, struct slw_arena *a,
                         struct slw_experiment *out, struct slw_err *err)
 {
-    struct slw_experiment e;
+    struct slw_experiment e = {0};
     TRY(slw_track_experiment_get(tx, id, a, &e, err));
     if (e.deleted)
         return slw_fail(err, SLW_INVALID,
@@ -171,7 +171,7 @@ slw_track_experiment_ensure(struct slw_tx *tx, int64_t now_ms,
                             struct slw_err *err)
 {
     SLW_AUTO(slw_arena, a);
-    struct slw_experiment e;
+    struct slw_experiment e = {0};
     enum slw_rc rc = slw_track_experiment_by_name(tx, name, &a, &e, err);
     if (rc == SLW_NOT_FOUND)
         return slw_track_experiment_create(
@@ -186,7 +186,7 @@ slw_track_experiment_rename(struct slw_tx *tx, int64_t now_ms, int64_t id,
                             struct slw_str name, struct slw_err *err)
 {
     SLW_AUTO(slw_arena, a);
-    struct slw_experiment e;
+    struct slw_experiment e = {0};
     TRY(name_check(name, err));
     TRY(slw_track_experiment_get(tx, id, &a, &e, err));
     if (e.deleted)
@@ -229,7 +229,7 @@ slw_track_experiment_tag_set(struct slw_tx *tx, int64_t id, struct slw_str key,
                              struct slw_str value, struct slw_err *err)
 {
     SLW_AUTO(slw_arena, a);
-    struct slw_experiment e;
+    struct slw_experiment e = {0};
     TRY(slw_track_key_check(key, "key", err));
     if (slw_track_cut(value, SLW_TRACK_EXPERIMENT_TAG_CHARS_MAX).len <
         value.len)
@@ -250,7 +250,7 @@ slw_track_experiment_tag_remove(struct slw_tx *tx, int64_t id,
                                 struct slw_str key, struct slw_err *err)
 {
     SLW_AUTO(slw_arena, a);
-    struct slw_experiment e;
+    struct slw_experiment e = {0};
     TRY(track_experiment_active(tx, id, &a, &e, err));
     SLW_AUTO(slw_stmt, st);
     TRY(slw_stmt_prepare(&st, tx, SQL_TAG_REMOVE, err));

@@ -88,7 +88,7 @@ slw_track_logged_create(struct slw_tx *tx, int64_t now_ms,
                         struct slw_err *err)
 {
     SLW_ASSERT(tx->write);
-    struct slw_experiment e;
+    struct slw_experiment e = {0};
     struct slw_logged_model m = *model;
     char hex[33];
     TRY(name_check(m.name, err));

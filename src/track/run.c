@@ -134,7 +134,7 @@ slw_track_run_create(struct slw_tx *tx, int64_t start_ms, int64_t experiment_id,
                      struct slw_err *err)
 {
     SLW_ASSERT(tx->write);
-    struct slw_experiment e;
+    struct slw_experiment e = {0};
     char hex[33];
     TRY(track_experiment_active(tx, experiment_id, a, &e, err));
     slw_random_hex32(hex);

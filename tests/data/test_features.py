@@ -92,7 +92,7 @@ def test_a_view_that_looks_ahead_is_refused_by_the_name_of_the_feature(feats):
     assert "future" in answer.json["error"]
     row = feats.job(feats.post("/api/v1/features/materialize",
                                {"views": ["peek"]})["job"])
-    assert row["state"] == "failed" and "tomorrow" in row["error"]
+    assert row["state"] == "failed" and "tomorrow" in row["error"]["message"]
 
 
 @pytest.mark.parametrize("sql, word", [
