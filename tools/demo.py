@@ -327,8 +327,9 @@ def act_one(server):
         f"{second['row_count']:,} rows; {second['new_size'] / 1e3:.0f} kB new "
         f"on disk, of {second['size'] / 1e3:.0f} kB")
     diff = server.get("/api/v1/datasets/prices/diff?from=1&to=2")
-    say(f"   diff: {diff['rows_added']} rows added, {diff['rows_removed']} "
-        f"removed, {diff['rows_changed']} changed")
+    rows = diff["rows"]
+    say(f"   diff: {rows['added']} rows added, {rows['removed']} removed, "
+        f"{rows['changed']} changed")
     server.idle()
     run = latest_run(server, "next-range", before)
     if not run:

@@ -207,7 +207,7 @@ role_needed(const struct slw_route *route)
         return SLW_ROLE_ADMIN;
     if (strcmp(route->method, "GET") == 0)
         return SLW_ROLE_READER;
-    if (slw_str_starts(path, "/v2/") || slw_str_starts(path, "/invocations") ||
+    if (slw_str_starts(path, "/v2/") || slw_str_ends(path, "/invocations") ||
         slw_str_starts(path, "/get-online-features") ||
         slw_str_ends(path, "/search") || slw_str_ends(path, "/historical"))
         return SLW_ROLE_READER;
@@ -230,8 +230,10 @@ authorize(struct slw_http_req *req, struct slw_err *err)
         slw_access_is_open(api->access))
         return SLW_OK;
     enum slw_role role = SLW_ROLE_NONE;
-    TRY(slw_access_check(api->access, slw_http_head(req, "Authorization"),
-                         &role, err));
+    enum slw_rc rc = slw_access_check(
+        api->access, slw_http_head(req, "Authorization"), &role, err);
+    req->is_unknown = rc == SLW_DENIED;
+    TRY(rc);
     enum slw_role needed = role_needed(req->route);
     if (role < needed)
         return slw_fail(err, SLW_DENIED,

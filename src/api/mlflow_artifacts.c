@@ -12,22 +12,14 @@ media_type(struct slw_str path)
 {
     static const struct {
         const char *end, *type;
-    } types[] = {{".json", "application/json"},
-                 {".txt", "text/plain"},
-                 {".log", "text/plain"},
-                 {".csv", "text/plain"},
-                 {".md", "text/plain"},
-                 {".py", "text/plain"},
-                 {".yaml", "text/plain"},
-                 {".yml", "text/plain"},
-                 {"MLmodel", "text/plain"},
-                 {".html", "text/html"},
-                 {".png", "image/png"},
-                 {".jpg", "image/jpeg"},
-                 {".jpeg", "image/jpeg"},
-                 {".gif", "image/gif"},
-                 {".svg", "image/svg+xml"},
-                 {".pdf", "application/pdf"}};
+    } types[] = {{".json", "application/json"}, {".txt", "text/plain"},
+                 {".log", "text/plain"},        {".csv", "text/plain"},
+                 {".md", "text/plain"},         {".py", "text/plain"},
+                 {".yaml", "text/plain"},       {".yml", "text/plain"},
+                 {"MLmodel", "text/plain"},     {".html", "text/html"},
+                 {".png", "image/png"},         {".jpg", "image/jpeg"},
+                 {".jpeg", "image/jpeg"},       {".gif", "image/gif"},
+                 {".svg", "image/svg+xml"},     {".pdf", "application/pdf"}};
     for (size_t i = 0; i < SLW_ARRAY_LEN(types); i++) {
         if (slw_str_ends(path, types[i].end))
             return types[i].type;

@@ -450,8 +450,8 @@ token_read(struct slw_str token, size_t *out, struct slw_err *err)
     SLW_AUTO(slw_json, doc);
     int64_t offset = -1;
     size_t n = token.len < sizeof(text) ? base64_read(token, text) : 0;
-    if (n && slw_json_parse(&doc, (struct slw_str){text, n}, &ignored) ==
-                 SLW_OK)
+    if (n &&
+        slw_json_parse(&doc, (struct slw_str){text, n}, &ignored) == SLW_OK)
         offset = slw_json_i64_or(slw_json_get(doc.root, "offset"), -1);
     if (offset < 0)
         return slw_fail(err, SLW_INVALID,
@@ -505,35 +505,40 @@ mlf_search(struct mlf_in *in, struct slw_track_query *q, struct slw_err *err)
     return SLW_OK;
 }
 
+/* A member of a metric that is absent or of a wrong kind. */
+static enum slw_rc
+metric_fault(const struct json_t *o, const char *path, const char *name,
+             struct slw_err *err)
+{
+    char where[96];
+    const struct json_t *v = slw_json_get(o, name);
+    enum slw_json_type type = slw_json_type(v);
+    snprintf(where, sizeof(where), "%s%s", path, name);
+    if (type == SLW_JSON_NONE || type == SLW_JSON_NULL ||
+        (type == SLW_JSON_STR && slw_json_str_or(v, SLW_STR("x")).len == 0))
+        return mlf_missing(where, err);
+    return mlf_bad_value(v, where, err);
+}
+
 enum slw_rc
 mlf_metric(const struct json_t *o, const char *path,
            struct slw_model_metric *out, struct slw_err *err)
 {
-    static const char *const names[] = {"key", "value", "timestamp"};
     const struct slw_str none = {"", 0};
-    char where[3][96];
-    for (size_t i = 0; i < SLW_ARRAY_LEN(names); i++) {
-        const struct json_t *v = slw_json_get(o, names[i]);
-        snprintf(where[i], sizeof(where[i]), "%s%s", path, names[i]);
-        if (slw_json_type(v) == SLW_JSON_NONE ||
-            slw_json_type(v) == SLW_JSON_NULL)
-            return mlf_missing(where[i], err);
-    }
     struct slw_err ignored;
     struct slw_model_metric m = {.model_id = none,
                                  .run_id = none,
                                  .dataset_name = none,
                                  .dataset_digest = none};
-    if (slw_json_need_str(o, "key", &m.m.key, &ignored) != SLW_OK)
-        return mlf_bad_value(slw_json_get(o, "key"), where[0], err);
-    if (m.m.key.len == 0)
-        return mlf_missing(where[0], err);
+    if (slw_json_need_str(o, "key", &m.m.key, &ignored) != SLW_OK ||
+        m.m.key.len == 0)
+        return metric_fault(o, path, "key", err);
     if (slw_json_need_f64(o, "value", &m.m.value, &ignored) != SLW_OK)
-        return mlf_bad_value(slw_json_get(o, "value"), where[1], err);
+        return metric_fault(o, path, "value", err);
     if (slw_json_need_i64(o, "timestamp", &m.m.at_ms, &ignored) != SLW_OK)
-        return mlf_bad_value(slw_json_get(o, "timestamp"), where[2], err);
+        return metric_fault(o, path, "timestamp", err);
     if (slw_json_opt_i64(o, "step", &m.m.step, &ignored) != SLW_OK)
-        return mlf_bad_value(slw_json_get(o, "step"), "step", err);
+        return metric_fault(o, path, "step", err);
     TRY(slw_json_opt_str(o, "model_id", &m.model_id, err));
     TRY(slw_json_opt_str(o, "dataset_name", &m.dataset_name, err));
     TRY(slw_json_opt_str(o, "dataset_digest", &m.dataset_digest, err));

@@ -17,9 +17,8 @@ struct mlf_in {
 };
 /* Broken JSON counts as an empty body, as in MLflow.
  * Errors INVALID: a body that is not application/json. */
-SLW_MUST_USE enum slw_rc mlf_in_read(struct mlf_in *in,
-                                     struct slw_http_req *req,
-                                     struct slw_err *err);
+SLW_MUST_USE enum slw_rc
+mlf_in_read(struct mlf_in *in, struct slw_http_req *req, struct slw_err *err);
 void mlf_in_done(struct mlf_in *in);
 
 /* Absent leaves *out ("" or the default that stands there). */
@@ -62,15 +61,16 @@ SLW_MUST_USE enum slw_rc mlf_page(struct mlf_in *in, int64_t dflt, int64_t cap,
                                   struct slw_track_query *q,
                                   struct slw_err *err);
 SLW_MUST_USE enum slw_rc mlf_view(struct mlf_in *in, const char *key,
-                                  enum slw_view_stage *out, struct slw_err *err);
+                                  enum slw_view_stage *out,
+                                  struct slw_err *err);
 /* filter and order_by, next to mlf_page. */
-SLW_MUST_USE enum slw_rc mlf_search(struct mlf_in *in,
-                                    struct slw_track_query *q,
-                                    struct slw_err *err);
+SLW_MUST_USE enum slw_rc
+mlf_search(struct mlf_in *in, struct slw_track_query *q, struct slw_err *err);
 SLW_MUST_USE enum slw_rc mlf_missing(const char *key, struct slw_err *err);
 SLW_MUST_USE enum slw_rc mlf_bad_value(const struct json_t *v, const char *path,
                                        struct slw_err *err);
-/* Points of a metric in a JSON object (log-metric, or one of a batch). */
+/* A point of a metric in a JSON object; path ("", "metrics[3].") stands before
+ * the member's name in messages. */
 SLW_MUST_USE enum slw_rc mlf_metric(const struct json_t *o, const char *path,
                                     struct slw_model_metric *out,
                                     struct slw_err *err);
@@ -88,11 +88,9 @@ void mlf_write_kvs(struct slw_jw *w, const char *name, const struct slw_kv *kv,
                    size_t count);
 void mlf_write_metric(struct slw_jw *w, const struct slw_metric *m);
 void mlf_write_token(struct slw_jw *w, size_t offset);
-SLW_MUST_USE enum slw_rc mlf_write_experiment(struct slw_jw *w,
-                                              struct slw_tx *tx,
-                                              struct slw_arena *a,
-                                              const struct slw_experiment *e,
-                                              struct slw_err *err);
+SLW_MUST_USE enum slw_rc
+mlf_write_experiment(struct slw_jw *w, struct slw_tx *tx, struct slw_arena *a,
+                     const struct slw_experiment *e, struct slw_err *err);
 void mlf_write_run_info(struct slw_jw *w, const struct slw_run *r);
 void mlf_write_run(struct slw_jw *w, const struct slw_run_full *r);
 void mlf_write_files(struct slw_jw *w, const struct slw_artifact *files,

@@ -30,8 +30,8 @@ batch_run(struct slw_tx *tx, void *ctx, struct slw_err *err)
         return slw_track_param(tx, b->run_id, b->params[0], err);
     TRY(slw_track_log(tx, b->run_id, b->params, b->param_count, b->metrics,
                       b->metric_count, b->tags, b->tag_count, err));
-    return slw_track_logged_metrics(tx, b->model_metrics,
-                                    b->model_metric_count, err);
+    return slw_track_logged_metrics(tx, b->model_metrics, b->model_metric_count,
+                                    err);
 }
 
 static enum slw_rc
@@ -76,8 +76,7 @@ api_mlflow_runs_log_parameter(struct slw_http_req *req,
 {
     SLW_AUTO(mlf_in, in);
     struct slw_kv param;
-    struct batch b = {
-        .params = &param, .param_count = 1, .single_param = true};
+    struct batch b = {.params = &param, .param_count = 1, .single_param = true};
     TRY(mlf_in_read(&in, req, err));
     TRY(mlf_need_run_id(&in, &b.run_id, err));
     TRY(mlf_need_kv(&in, &param, err));
@@ -118,9 +117,12 @@ read_metrics(const struct json_t *array, struct slw_arena *a, struct batch *b,
     b->model_metrics = SLW_ARENA_NEW(a, struct slw_model_metric, count + 1);
     for (size_t i = 0; i < count; i++) {
         struct slw_model_metric m;
-        char path[48];
-        snprintf(path, sizeof(path), "metrics[%zu].", i);
-        TRY(mlf_metric(slw_json_at(array, i), path, &m, err));
+        const struct json_t *o = slw_json_at(array, i);
+        if (mlf_metric(o, "", &m, err) != SLW_OK) {
+            char path[48]; /* said only when it is needed: the hot path */
+            snprintf(path, sizeof(path), "metrics[%zu].", i);
+            return mlf_metric(o, path, &m, err);
+        }
         batch_add(b, &m);
     }
     return SLW_OK;
@@ -284,8 +286,8 @@ api_mlflow_runs_log_model(struct slw_http_req *req, struct slw_http_res *res,
         struct slw_str v = run.tags[i].value;
         if (slw_str_eqz(run.tags[i].key, "mlflow.log-model.history") &&
             v.len > 2 && slw_str_ends(v, "]"))
-            before = slw_arena_printf(req->arena, "%.*s,", (int)v.len - 1,
-                                      v.ptr);
+            before =
+                slw_arena_printf(req->arena, "%.*s,", (int)v.len - 1, v.ptr);
     }
     slw_buf_str(&text, before);
     slw_json_dump(&text, model.root);

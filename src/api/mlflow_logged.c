@@ -177,9 +177,9 @@ api_mlflow_logged_put(struct slw_http_req *req, struct slw_http_res *res,
     TRY(read_kvs(&in, "params", &params, &param_count, err));
     TRY(read_kvs(&in, "tags", &tags, &tag_count, err));
     TRY(slw_tx_begin(&tx, api->store, err));
-    enum slw_rc rc = slw_track_logged_put(
-        &tx, api_now(api), slw_http_var(req, "model_id"), params, param_count,
-        tags, tag_count, err);
+    enum slw_rc rc =
+        slw_track_logged_put(&tx, api_now(api), slw_http_var(req, "model_id"),
+                             params, param_count, tags, tag_count, err);
     TRY(mlf_as_invalid(rc, SLW_CONFLICT, err));
     TRY(slw_tx_commit(&tx, err));
     return mlf_empty(res);

@@ -13,11 +13,12 @@ enum slw_rc
 api_mlflow_server_info(struct slw_http_req *req, struct slw_http_res *res,
                        struct slw_err *err)
 {
-    static const char *const no[] = {
-        "workspaces_enabled", "trace_archival_enabled",
-        "multipart_uploads_enabled", "multipart_downloads_enabled",
-        "presigned_upload_run_id_supported",
-        "presigned_upload_model_id_supported"};
+    static const char *const no[] = {"workspaces_enabled",
+                                     "trace_archival_enabled",
+                                     "multipart_uploads_enabled",
+                                     "multipart_downloads_enabled",
+                                     "presigned_upload_run_id_supported",
+                                     "presigned_upload_model_id_supported"};
     (void)req;
     (void)err;
     struct slw_jw w;

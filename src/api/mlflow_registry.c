@@ -256,8 +256,8 @@ api_mlflow_alias_get(struct slw_http_req *req, struct slw_http_res *res,
         TRY(slw_registry_version_get(&tx, name, 0, req->arena, &v, err));
     else {
         /* An absent alias is "invalid" to MLflow, not "not found". */
-        enum slw_rc rc = slw_registry_alias_at(&tx, name, alias, INT64_MAX,
-                                               &version, err);
+        enum slw_rc rc =
+            slw_registry_alias_at(&tx, name, alias, INT64_MAX, &version, err);
         TRY(mlf_as_invalid(rc, SLW_NOT_FOUND, err));
         TRY(slw_registry_version_get(&tx, name, version, req->arena, &v, err));
     }

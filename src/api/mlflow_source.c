@@ -215,10 +215,10 @@ resolve_once(struct slw_tx *tx, struct slw_arena *a, struct slw_str *uri,
         struct slw_run run;
         bool deeper = slw_str_cut(path, '/', &head, &rest);
         TRY(slw_track_run_get(tx, head, a, &run, err));
-        *uri = deeper ? slw_arena_printf(a, "%.*s/%.*s",
-                                         SLW_FMT(run.artifact_uri),
-                                         SLW_FMT(rest))
-                      : run.artifact_uri;
+        *uri = deeper
+                   ? slw_arena_printf(a, "%.*s/%.*s", SLW_FMT(run.artifact_uri),
+                                      SLW_FMT(rest))
+                   : run.artifact_uri;
     } else if (slw_str_starts(*uri, "models:/m-")) {
         struct slw_logged_model m;
         TRY(slw_track_logged_get(tx, path, true, a, &m, err));

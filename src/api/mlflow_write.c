@@ -176,8 +176,8 @@ mlf_write_run(struct slw_jw *w, const struct slw_run_full *r)
     if (r->model_output_count) {
         slw_jw_key(w, "outputs");
         slw_jw_obj(w);
-        write_links(w, "model_outputs", r->model_outputs,
-                    r->model_output_count, true);
+        write_links(w, "model_outputs", r->model_outputs, r->model_output_count,
+                    true);
         slw_jw_obj_end(w);
     }
     slw_jw_obj_end(w);

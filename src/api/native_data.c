@@ -9,6 +9,8 @@
 #include "features/features.h"
 #include "store/blob.h"
 
+#include <unistd.h>
+
 #define TASK_TIMEOUT_MS 120000
 
 /* "name@ref" in the arena. */
@@ -156,16 +158,21 @@ api_datasets_add(struct slw_http_req *req, struct slw_http_res *res,
                          err);
 }
 
-/* Run a task that writes a file below tmp/ and send that file. */
+/* Run a task that writes a file below tmp/ and send that file.  `made` is what
+ * the task writes: it does not stay when that fails. */
 static enum slw_rc
 send_task_file(struct slw_http_req *req, struct slw_http_res *res,
-               const char *task, struct slw_buf *spec, const char *path,
-               const char *type, struct slw_err *err)
+               const char *task, struct slw_buf *spec, const char *made,
+               const char *path, const char *type, struct slw_err *err)
 {
     struct slw_api *api = req->app;
     SLW_AUTO(slw_buf, out);
-    TRY(slw_task_run(api->store, task, slw_buf_view(spec), TASK_TIMEOUT_MS,
-                     &out, err));
+    enum slw_rc rc = slw_task_run(api->store, task, slw_buf_view(spec),
+                                  TASK_TIMEOUT_MS, &out, err);
+    if (rc != SLW_OK) {
+        unlink(made);
+        return rc;
+    }
     res->file_path = path;
     res->content_type = type;
     return SLW_OK;
@@ -243,7 +250,8 @@ api_datasets_file(struct slw_http_req *req, struct slw_http_res *res,
     slw_jw_kz(&w, "path", tmp);
     slw_jw_kbool(&w, "quarantine", want.quarantine);
     slw_jw_obj_end(&w);
-    TRY(send_task_file(req, res, "data.export", &spec, path, "text/csv", err));
+    TRY(send_task_file(req, res, "data.export", &spec, tmp, path, "text/csv",
+                       err));
     return slw_file_commit(tmp, path, err);
 }
 
@@ -422,7 +430,7 @@ api_features_file(struct slw_http_req *req, struct slw_http_res *res,
     struct slw_api *api = req->app;
     struct download want = {0};
     TRY(download_of(slw_http_var(req, "file"), false, &want, err));
-    /* The newest table each time: it is removed with the next start. */
+    /* The newest table each time. */
     const char *path = slw_path(req->arena, api->data_dir, "tmp/view-%s.%s",
                                 req->id, want.csv ? "csv" : "parquet");
     SLW_AUTO(slw_buf, spec);
@@ -434,7 +442,8 @@ api_features_file(struct slw_http_req *req, struct slw_http_res *res,
     slw_jw_kz(&w, "path", path);
     slw_jw_ki64(&w, "at_ms", api_now(api));
     slw_jw_obj_end(&w);
-    return send_task_file(req, res, "features.export", &spec, path,
+    res->file_once = true;
+    return send_task_file(req, res, "features.export", &spec, path, path,
                           want.csv ? "text/csv"
                                    : "application/vnd.apache.parquet",
                           err);

@@ -40,6 +40,7 @@ api_rows_answer(struct slw_api *api, const struct slw_serving *v,
     if (rows->count == 0)
         return SLW_OK;
     struct slw_predict_in in = {.key = rows->key,
+                                .sticky = rows->sticky,
                                 .id = rows->id,
                                 .event_ms = rows->at_ms,
                                 .begin_mono_ns = req->begin_mono_ns,

@@ -169,9 +169,8 @@ frame_of_split(const struct json_t *v, struct slw_arena *a, struct frame *f,
     if (slw_json_type(data) != SLW_JSON_ARRAY)
         return slw_fail(err, SLW_INVALID,
                         "dataframe_split needs \"data\", a list of rows");
-    *f = (struct frame){.kind = FRAME_LISTS,
-                        .data = data,
-                        .row_count = slw_json_len(data)};
+    *f = (struct frame){
+        .kind = FRAME_LISTS, .data = data, .row_count = slw_json_len(data)};
     if (!columns) {
         f->name_count = slw_json_len(slw_json_at(data, 0));
         return lists_check(data, f->name_count, err);
@@ -194,9 +193,8 @@ frame_of_list(const struct json_t *v, struct slw_arena *a, struct frame *f,
               struct slw_err *err)
 {
     const enum slw_json_type first = slw_json_type(slw_json_at(v, 0));
-    *f = (struct frame){.kind = FRAME_LISTS,
-                        .data = v,
-                        .row_count = slw_json_len(v)};
+    *f = (struct frame){
+        .kind = FRAME_LISTS, .data = v, .row_count = slw_json_len(v)};
     if (first == SLW_JSON_OBJECT) {
         f->kind = FRAME_RECORDS;
         return records_check(v, err);
@@ -261,12 +259,12 @@ frame_of_json(const struct json_t *body, struct slw_arena *a, struct frame *f,
     }
     if (inputs && slw_json_type(inputs) == SLW_JSON_OBJECT)
         return frame_of_columns(inputs, f, err);
-    const struct json_t *list = records ? records
+    const struct json_t *list = records     ? records
                                 : instances ? instances
                                             : inputs;
     if (slw_json_type(list) != SLW_JSON_ARRAY)
         return slw_fail(err, SLW_INVALID, "%s must be a list of rows",
-                        records ? "dataframe_records"
+                        records     ? "dataframe_records"
                         : instances ? "instances"
                                     : "inputs");
     if (records)
@@ -279,8 +277,7 @@ frame_of_json(const struct json_t *body, struct slw_arena *a, struct frame *f,
 static struct slw_str
 without_nan(struct slw_str s, struct slw_arena *a)
 {
-    if (!memmem(s.ptr, s.len, "NaN", 3) ||
-        s.len > slw_arena_room(a) / 4)
+    if (!memmem(s.ptr, s.len, "NaN", 3) || s.len > slw_arena_room(a) / 4)
         return s;
     char *to = SLW_ARENA_NEW(a, char, s.len + s.len / 3 + 1);
     size_t len = 0;
@@ -310,8 +307,8 @@ csv_quoted(struct slw_str s, struct slw_arena *a, struct slw_str *out,
            size_t *end, struct slw_err *err)
 {
     size_t i = 1, len = 0;
-    while (i < s.len && (s.ptr[i] != '"' ||
-                         (i + 1 < s.len && s.ptr[i + 1] == '"')))
+    while (i < s.len &&
+           (s.ptr[i] != '"' || (i + 1 < s.len && s.ptr[i + 1] == '"')))
         i += s.ptr[i] == '"' ? 2 : 1;
     if (i >= s.len)
         return slw_fail(err, SLW_INVALID, "a quoted cell has no end");
@@ -402,8 +399,8 @@ number_of(const struct cell *c, struct slw_str name, size_t row, double *out,
         return SLW_OK;
     }
     return slw_fail(err, SLW_INVALID,
-                    "column '%.*s', row %zu: a number is wanted",
-                    SLW_FMT(name), row);
+                    "column '%.*s', row %zu: a number is wanted", SLW_FMT(name),
+                    row);
 }
 
 static void
@@ -459,7 +456,7 @@ matrix_read(const struct frame *f, const struct slw_signature *sig,
     if (f->row_count > slw_arena_room(a) / 2 / sizeof(double) / (n + 8))
         return slw_fail(err, SLW_LIMIT, "%zu rows are too many for a request",
                         f->row_count);
-    double *x = SLW_ARENA_NEW(a, double, f->row_count * n);
+    double *x = SLW_ARENA_NEW(a, double, f->row_count *n);
     for (size_t r = 0; r < f->row_count; r++)
         for (size_t i = 0; i < n; i++) {
             const struct cell c = cell_at(f, r, &places[i]);
@@ -486,7 +483,8 @@ keys_read(const struct frame *f, struct slw_str entity, struct slw_arena *a,
             (void)slw_f64_text(c.number, text);
             keys[r] = slw_arena_str(a, slw_str_of(text));
         } else {
-            return slw_fail(err, SLW_INVALID, "column '%.*s', row %zu: a text "
+            return slw_fail(err, SLW_INVALID,
+                            "column '%.*s', row %zu: a text "
                             "is wanted",
                             SLW_FMT(entity), r);
         }
@@ -513,17 +511,16 @@ times_read(const struct frame *f, struct slw_arena *a, const int64_t **out,
         else if (c.kind != CELL_MISSING)
             rc = slw_fail(err, SLW_INVALID, "a date or time is wanted");
         if (rc != SLW_OK)
-            return slw_err_prefix(err, "column '" EVENT_TIME_NAME
-                                       "', row %zu: ",
-                                  r);
+            return slw_err_prefix(err,
+                                  "column '" EVENT_TIME_NAME "', row %zu: ", r);
     }
     *out = times;
     return SLW_OK;
 }
 
 static enum slw_rc
-rows_of(const struct frame *f, const struct slw_serving *v,
-        struct slw_arena *a, struct api_rows *rows, struct slw_err *err)
+rows_of(const struct frame *f, const struct slw_serving *v, struct slw_arena *a,
+        struct api_rows *rows, struct slw_err *err)
 {
     struct place *places = NULL;
     double *x = NULL;
@@ -582,13 +579,14 @@ params_read(const struct json_t *body, struct api_rows *rows,
 {
     const struct json_t *params = slw_json_get(body, "params");
     TRY(slw_json_opt_str(params, "key", &rows->key, err));
+    rows->sticky = rows->key;
     return api_time_member(params, EVENT_TIME_NAME, false, &rows->at_ms, err);
 }
 
 static void
 write_answer(struct slw_http_req *req, struct slw_http_res *res,
-             const double *y, size_t count,
-             const struct slw_predict_out *first, bool mixed)
+             const double *y, size_t count, const struct slw_predict_out *first,
+             bool mixed)
 {
     static const char *const by[] = {[SLW_BY_CHAMPION] = "champion",
                                      [SLW_BY_CANARY] = "canary",
@@ -606,9 +604,9 @@ write_answer(struct slw_http_req *req, struct slw_http_res *res,
         return;
     slw_http_header_add(res, "X-Slipway-Served-By",
                         mixed ? SLW_STR("mixed") : slw_str_of(by[first->by]));
-    slw_http_header_add(res, "X-Slipway-Model-Version",
-                        slw_arena_printf(req->arena, "%lld",
-                                         (long long)first->version));
+    slw_http_header_add(
+        res, "X-Slipway-Model-Version",
+        slw_arena_printf(req->arena, "%lld", (long long)first->version));
 }
 
 static enum slw_rc

@@ -91,13 +91,14 @@ struct slw_predict_out;
 
 struct api_rows {
     size_t count;
-    const double *x;          /* [count][columns of the signature], or NULL:
-                                 looked up by keys */
+    const double *x;            /* [count][columns of the signature], or NULL:
+                                   looked up by keys */
     const struct slw_str *keys; /* [count], or NULL: `key` for all */
     const int64_t *event_ms;    /* [count], or NULL: `at_ms` for all */
     struct slw_str key, id;
-    int64_t at_ms;   /* 0: not said */
-    int64_t version; /* 0: routed */
+    struct slw_str sticky; /* routes all rows in the place of their keys */
+    int64_t at_ms;         /* 0: not said */
+    int64_t version;       /* 0: routed */
 };
 /* Answer all rows: in one call where they share key and time, else each by
  * itself, so that each entity sticks to its own side of a canary.

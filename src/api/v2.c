@@ -151,9 +151,9 @@ metadata(struct slw_http_req *req, bool with_version, struct slw_http_res *res,
     if (v.canary_version)
         write_version(&w, v.canary_version);
     slw_jw_arr_end(&w);
-    slw_jw_kstr(&w, "platform",
-                slw_arena_printf(req->arena, "slipway_%.*s",
-                                 SLW_FMT(v.flavour)));
+    slw_jw_kstr(
+        &w, "platform",
+        slw_arena_printf(req->arena, "slipway_%.*s", SLW_FMT(v.flavour)));
     slw_jw_key(&w, "inputs");
     slw_jw_arr(&w);
     write_tensor(&w, FEATURES_NAME, (int64_t)sig->column_count);
@@ -253,8 +253,8 @@ list_rows(const struct api_v2_tensor *t, size_t *out, struct slw_err *err)
 }
 
 static enum slw_rc
-column_of(const struct slw_signature *sig, struct slw_str name,
-          size_t *cursor, size_t *out, struct slw_err *err)
+column_of(const struct slw_signature *sig, struct slw_str name, size_t *cursor,
+          size_t *out, struct slw_err *err)
 {
     for (size_t k = 0; k < sig->column_count; k++) {
         const size_t i = (*cursor + k) % sig->column_count;
@@ -337,7 +337,7 @@ matrix_new(const struct infer *f, size_t rows, double **out,
     if (rows > slw_arena_room(f->a) / 2 / sizeof(double) / (column_count + 8))
         return slw_fail(err, SLW_LIMIT, "%zu rows are too many for a request",
                         rows);
-    *out = SLW_ARENA_NEW(f->a, double, rows * column_count);
+    *out = SLW_ARENA_NEW(f->a, double, rows *column_count);
     return SLW_OK;
 }
 
@@ -420,19 +420,15 @@ rows_read(struct infer *f, struct api_rows *rows, struct slw_err *err)
                               .at_ms = f->q.event_ms};
     if (!f->entity)
         return SLW_OK;
-    TRY(entity_read(f, rows, err));
-    /* A key of its own routes all rows together; a lookup needs its own. */
-    if (rows->x && f->q.key.len)
-        rows->keys = NULL;
-    return SLW_OK;
+    rows->sticky = f->q.key;
+    return entity_read(f, rows, err);
 }
 
 /* ---- rows to the answer ---- */
 
 /* Out  whether the prediction goes out as bytes */
 static enum slw_rc
-outputs_check(const struct api_v2_request *q, bool *binary,
-              struct slw_err *err)
+outputs_check(const struct api_v2_request *q, bool *binary, struct slw_err *err)
 {
     *binary = q->binary_outputs;
     for (size_t i = 0; i < q->output_count; i++) {

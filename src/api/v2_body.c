@@ -10,6 +10,7 @@
 #include "base/clock.h"
 
 #include <float.h>
+#include <limits.h>
 #include <math.h>
 
 static const struct {
@@ -78,8 +79,8 @@ static enum slw_rc
 expect(struct reader *r, char c, struct slw_err *err)
 {
     if (peek(r) != c || r->p >= r->end) {
-        const char what[] = {'\'', c, '\'', ' ', 'i', 's', ' ', 'w',
-                             'a',  'n', 't',  'e', 'd', '\0'};
+        const char what[] = {'\'', c,   '\'', ' ', 'i', 's', ' ',
+                             'w',  'a', 'n',  't', 'e', 'd', '\0'};
         return wrong(r, what, err);
     }
     r->p++;
@@ -96,21 +97,30 @@ is_digit(char c)
 struct number {
     struct slw_str text;
     uint64_t digits; /* all of them, when `fits` */
+    int count;       /* of them, from the first that is not 0 */
     int exp10;
     bool negative, fits;
 };
 
+/* 19 digits fit 64 bits; zeros in front do not count. */
+#define DIGITS_MAX 19
+
 static void
 digits_read(struct reader *r, struct number *n, bool fraction)
 {
-    for (; r->p < r->end && is_digit(*r->p); r->p++) {
-        const uint64_t d = (uint64_t)(*r->p - '0');
-        if (n->digits > (UINT64_MAX - d) / 10)
-            n->fits = false;
-        else
-            n->digits = n->digits * 10 + d;
-        n->exp10 -= fraction;
+    const char *p = r->p;
+    uint64_t v = n->digits;
+    int count = n->count;
+    for (; p < r->end && is_digit(*p); p++) {
+        v = v * 10 + (uint64_t)(*p - '0');
+        count += v != 0;
     }
+    if (fraction)
+        n->exp10 -= p - r->p < INT_MAX / 2 ? (int)(p - r->p) : INT_MAX / 2;
+    n->fits = count <= DIGITS_MAX;
+    n->digits = v;
+    n->count = count;
+    r->p = p;
 }
 
 static enum slw_rc
@@ -140,8 +150,9 @@ number_read(struct reader *r, struct number *n, struct slw_err *err)
         r->p++;
     }
     if (r->p >= r->end || !is_digit(*r->p))
-        return wrong(r, "a value is wanted (NaN and Infinity are not JSON; "
-                        "binary tensors can hold them)",
+        return wrong(r,
+                     "a value is wanted (NaN and Infinity are not JSON; "
+                     "binary tensors can hold them)",
                      err);
     const char *first = r->p;
     digits_read(r, n, false);
@@ -159,16 +170,43 @@ number_read(struct reader *r, struct number *n, struct slw_err *err)
     return SLW_OK;
 }
 
+/* As number_read, without a look at the value. */
+static enum slw_rc
+number_skip(struct reader *r, struct slw_err *err)
+{
+    const char *p = r->p, *first;
+    p += p < r->end && *p == '-';
+    for (first = p; p < r->end && is_digit(*p);)
+        p++;
+    bool ok = p > first && (*first != '0' || p == first + 1);
+    if (ok && p < r->end && *p == '.') {
+        for (first = ++p; p < r->end && is_digit(*p);)
+            p++;
+        ok = p > first;
+    }
+    if (ok && p < r->end && (*p | 0x20) == 'e') {
+        p++;
+        p += p < r->end && (*p == '+' || *p == '-');
+        for (first = p; p < r->end && is_digit(*p);)
+            p++;
+        ok = p > first;
+    }
+    struct number n;
+    if (!ok) /* again, for the sentence */
+        return number_read(r, &n, err);
+    r->p = p;
+    return SLW_OK;
+}
+
 /* Both factors are exact below 2^53 and up to 10^22, so one rounding is left
  * and the result is the nearest double.  Source: Clinger 1990, "How to read
  * floating point numbers accurately". */
 static bool
 double_by_one_step(const struct number *n, double *out)
 {
-    static const double TEN[] = {1e0,  1e1,  1e2,  1e3,  1e4,  1e5,
-                                 1e6,  1e7,  1e8,  1e9,  1e10, 1e11,
-                                 1e12, 1e13, 1e14, 1e15, 1e16, 1e17,
-                                 1e18, 1e19, 1e20, 1e21, 1e22};
+    static const double TEN[] = {1e0,  1e1,  1e2,  1e3,  1e4,  1e5,  1e6,  1e7,
+                                 1e8,  1e9,  1e10, 1e11, 1e12, 1e13, 1e14, 1e15,
+                                 1e16, 1e17, 1e18, 1e19, 1e20, 1e21, 1e22};
     if (!n->fits || n->digits > ((uint64_t)1 << 53) || n->exp10 < -22 ||
         n->exp10 > 22)
         return false;
@@ -178,10 +216,38 @@ double_by_one_step(const struct number *n, double *out)
     return true;
 }
 
+/* With more digits the same in 64 bits of mantissa, which hold all digits that
+ * `fit` and powers up to 10^27 exactly.  That rounds twice; the second time is
+ * right unless the first ended exactly between two doubles. */
+static bool
+double_by_two_steps(const struct number *n, double *out)
+{
+#if LDBL_MANT_DIG == 64
+    static const long double TEN[] = {
+        1e0L,  1e1L,  1e2L,  1e3L,  1e4L,  1e5L,  1e6L,  1e7L,  1e8L,  1e9L,
+        1e10L, 1e11L, 1e12L, 1e13L, 1e14L, 1e15L, 1e16L, 1e17L, 1e18L, 1e19L,
+        1e20L, 1e21L, 1e22L, 1e23L, 1e24L, 1e25L, 1e26L, 1e27L};
+    if (!n->fits || n->exp10 < -27 || n->exp10 > 27)
+        return false;
+    long double v = (long double)n->digits;
+    v = n->exp10 < 0 ? v / TEN[-n->exp10] : v * TEN[n->exp10];
+    uint64_t mantissa;
+    memcpy(&mantissa, &v, sizeof mantissa);
+    if ((mantissa & 0x7FF) == 0x400)
+        return false;
+    *out = n->negative ? -(double)v : (double)v;
+    return true;
+#else
+    (void)n;
+    (void)out;
+    return false;
+#endif
+}
+
 static enum slw_rc
 double_of(const struct number *n, double *out, struct slw_err *err)
 {
-    if (double_by_one_step(n, out))
+    if (double_by_one_step(n, out) || double_by_two_steps(n, out))
         return SLW_OK;
     return slw_str_f64(n->text, out, err);
 }
@@ -347,7 +413,6 @@ static enum slw_rc
 scalar_skip(struct reader *r, struct slw_err *err)
 {
     struct slw_str s;
-    struct number n;
     switch (peek(r)) {
     case '"':
         return string_read(r, &s, err);
@@ -360,7 +425,7 @@ scalar_skip(struct reader *r, struct slw_err *err)
     case '\0':
         return wrong(r, "a value is wanted", err);
     default:
-        return number_read(r, &n, err);
+        return number_skip(r, err);
     }
 }
 
@@ -488,8 +553,7 @@ bool_read(struct reader *r, struct slw_str key, bool *out, struct slw_err *err)
 
 /* A whole number that is not negative. */
 static enum slw_rc
-size_read(struct reader *r, const char *what, int64_t *out,
-          struct slw_err *err)
+size_read(struct reader *r, const char *what, int64_t *out, struct slw_err *err)
 {
     struct number n;
     const char c = peek(r);
@@ -564,12 +628,17 @@ input_parameters_read(struct reader *r, int64_t *out, struct slw_err *err)
     }
 }
 
-enum { HAS_NAME = 1, HAS_TYPE = 2, HAS_SHAPE = 4, HAS_DATA = 8, HAS_PARAM = 16 };
+enum {
+    HAS_NAME = 1,
+    HAS_TYPE = 2,
+    HAS_SHAPE = 4,
+    HAS_DATA = 8,
+    HAS_PARAM = 16
+};
 
 static enum slw_rc
-input_member_read(struct reader *r, struct slw_str key,
-                  struct api_v2_tensor *t, unsigned *seen,
-                  int64_t *binary_size, struct slw_err *err)
+input_member_read(struct reader *r, struct slw_str key, struct api_v2_tensor *t,
+                  unsigned *seen, int64_t *binary_size, struct slw_err *err)
 {
     if (slw_str_eqz(key, "name")) {
         TRY(once(seen, HAS_NAME, key, err));
@@ -793,8 +862,7 @@ text_or_number_read(struct reader *r, const char *what, struct slw_str *out,
 }
 
 static enum slw_rc
-parameters_read(struct reader *r, struct api_v2_request *q,
-                struct slw_err *err)
+parameters_read(struct reader *r, struct api_v2_request *q, struct slw_err *err)
 {
     struct walk w = {0};
     struct slw_str key, s;
@@ -875,13 +943,10 @@ api_v2_read(struct api_v2_request *out, struct slw_str body, int64_t json_size,
     if (json_len == 0)
         return slw_fail(err, SLW_INVALID,
                         "the body is empty; send {\"inputs\": [...]}");
-    struct reader r = {.p = body.ptr,
-                       .begin = body.ptr,
-                       .end = body.ptr + json_len,
-                       .a = a};
-    struct binary b = {.p = r.end,
-                       .left = body.len - json_len,
-                       .present = json_size > 0};
+    struct reader r = {
+        .p = body.ptr, .begin = body.ptr, .end = body.ptr + json_len, .a = a};
+    struct binary b = {
+        .p = r.end, .left = body.len - json_len, .present = json_size > 0};
     struct api_v2_request q = {0};
     TRY(request_read(&r, &q, &b, err));
     *out = q;
@@ -1002,8 +1067,7 @@ list_walk(const struct api_v2_tensor *t, struct slw_arena *a,
             r.p++;
         } else {
             flat |= depth == 1 && rank > 1;
-            if ((depth != rank && (depth != 1 || nested)) ||
-                total == t->count)
+            if ((depth != rank && (depth != 1 || nested)) || total == t->count)
                 return misshapen(t, err);
             counts[depth]++;
             TRY(element_put(&r, t, s, total++, err));

@@ -209,8 +209,8 @@ job_outcome(const struct json_t *job, struct slw_err *err)
         slw_json_str_or(slw_json_get(job, "state"), SLW_STR(""));
     if (slw_str_eqz(state, "succeeded"))
         return SLW_OK;
-    struct slw_str msg =
-        slw_json_str_or(slw_json_get(job, "error"), SLW_STR(""));
+    struct slw_str msg = slw_json_str_or(
+        slw_json_get(slw_json_get(job, "error"), "message"), SLW_STR(""));
     if (msg.len)
         return slw_fail(err, SLW_INVALID, "%.*s", SLW_FMT(msg));
     return slw_fail(err, SLW_CONFLICT, "job %lld was %.*s",

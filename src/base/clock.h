@@ -17,6 +17,7 @@ struct slw_clock {
     _Atomic int64_t manual_ms;
 };
 
+/* Ready to use; the manual one stands at now_ms until it is set. */
 void slw_clock_init_system(struct slw_clock *c);
 void slw_clock_init_manual(struct slw_clock *c, int64_t now_ms);
 int64_t slw_clock_now_ms(const struct slw_clock *c);

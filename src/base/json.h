@@ -102,7 +102,9 @@ struct slw_jw {
     bool nan_as_text; /* NaN, +-Infinity as strings instead of null */
 };
 
+/* Start a document that is appended to b. */
 void slw_jw_init(struct slw_jw *w, struct slw_buf *b);
+/* Brackets, keys (before each value of an object) and values. */
 void slw_jw_obj(struct slw_jw *w);
 void slw_jw_obj_end(struct slw_jw *w);
 void slw_jw_arr(struct slw_jw *w);

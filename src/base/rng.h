@@ -11,6 +11,7 @@ struct slw_rng {
     uint64_t s[4];
 };
 
+/* Any seed will do, also 0. */
 void slw_rng_init(struct slw_rng *r, uint64_t seed);
 /* A sequence of its own for a named purpose: seed and name are hashed. */
 void slw_rng_init_named(struct slw_rng *r, uint64_t seed, struct slw_str name);

@@ -185,7 +185,7 @@ bins_get(struct diff *d, int side, struct slw_str name, const double *edges,
     SLW_AUTO(slw_buf, sql);
     slw_buf_z(&sql, "SELECT ");
     for (size_t i = 0; i <= edge_count; i++) {
-        slw_buf_z(&sql, i ? ", count(*) FILTER (true" : "count(*) FILTER (true");
+        slw_buf_printf(&sql, "%scount(*) FILTER (true", i ? ", " : "");
         if (i > 0) {
             slw_buf_z(&sql, " AND x > ");
             slw_buf_f64(&sql, edges[i - 1]);

@@ -192,7 +192,8 @@ reject_refuse(const struct data_file *file, const struct slw_scan_result *r,
         what = "is not UTF-8: convert the file first";
     else if (slw_str_eqz(kind, "LINE SIZE OVER MAXIMUM"))
         what = "is longer than 2 MB";
-    return slw_fail(err, SLW_INVALID, "%.*s, line %lld, column '%.*s': %s: '%.*s'",
+    return slw_fail(err, SLW_INVALID,
+                    "%.*s, line %lld, column '%.*s': %s: '%.*s'",
                     SLW_FMT(file->name), line, SLW_FMT(column), what,
                     SLW_FMT(text));
 }

@@ -18,9 +18,9 @@ static const char SQL_GET[] = "SELECT def FROM data_source WHERE name = ?1";
 static const char SQL_NAMES[] = "SELECT name FROM data_source ORDER BY name";
 
 static const char *const KEYS[] = {
-    "name",       "entity",         "event_time", "known_time", "known_after_ms",
-    "expect",     "quarantine_max", "types",      "path",       "files",
-    "format",     "description",    "mode"};
+    "name",   "entity",         "event_time", "known_time",  "known_after_ms",
+    "expect", "quarantine_max", "types",      "path",        "files",
+    "format", "description",    "mode"};
 
 static enum slw_rc
 keys_check(const struct json_t *o, struct slw_err *err)

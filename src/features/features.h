@@ -103,6 +103,22 @@ SLW_MUST_USE enum slw_rc slw_features_export_task(
  * ones.  Result {"views": [{"name", "entities", "event_max_ms"}]}. */
 SLW_MUST_USE enum slw_rc slw_features_materialize_job(struct slw_job_ctx *ctx,
                                                       struct slw_err *err);
+/* The same as part of another room's job: compute (no transaction is open),
+ * then write in the transaction that ends that job.
+ * In   ctx->spec's "views" as above; at_ms: versions known then
+ * Out  in ctx->arena; w gets the array of views, event
+ *      "features.materialized" */
+struct slw_materialized {
+    void *sets; /* private */
+    size_t count;
+};
+SLW_MUST_USE enum slw_rc slw_features_materialize(struct slw_job_ctx *ctx,
+                                                  int64_t at_ms,
+                                                  struct slw_materialized *out,
+                                                  struct slw_err *err);
+SLW_MUST_USE enum slw_rc slw_features_materialized_put(
+    struct slw_tx *tx, int64_t now_ms, const struct slw_materialized *m,
+    struct slw_jw *w, struct slw_err *err);
 struct slw_online_row {
     bool found;          /* present and not older than the ttl at now */
     int64_t event_ms;

@@ -8,7 +8,8 @@
  *   schema slw_out   what we make of it: views' tables, the spine
  *
  * A view's table slw_out.v<i> has slw_entity, slw_event (ms), slw_known (ms),
- * slw_rn (1, 2, 3 ... within the entity) and the features as doubles.
+ * slw_rn (1, 2, 3 ... by entity and event time: unique) and the features as
+ * doubles.
  * Invariant: within an entity slw_known never falls as slw_rn grows. */
 #ifndef SLW_FEATURES_FEATURES_INTERNAL_H
 #define SLW_FEATURES_FEATURES_INTERNAL_H

@@ -149,8 +149,32 @@ view_finish(struct slw_tx *tx, const struct online_set *set, int64_t now_ms,
     return SLW_OK;
 }
 
+enum slw_rc
+slw_features_materialized_put(struct slw_tx *tx, int64_t now_ms,
+                              const struct slw_materialized *m,
+                              struct slw_jw *w, struct slw_err *err)
+{
+    const struct online_set *sets = m->sets;
+    SLW_AUTO(slw_buf, list);
+    struct slw_jw own;
+    slw_jw_init(&own, &list);
+    slw_jw_arr(&own);
+    for (size_t i = 0; i < m->count; i++) {
+        TRY(online_put(tx, &sets[i], err));
+        TRY(view_finish(tx, &sets[i], now_ms, &own, err));
+    }
+    slw_jw_arr_end(&own);
+    SLW_AUTO(slw_buf, payload);
+    slw_buf_printf(&payload, "{\"views\":%.*s}",
+                   SLW_FMT(slw_buf_view(&list)));
+    TRY(slw_event_emit(tx, now_ms, "features.materialized",
+                       SLW_STR("features"), slw_buf_view(&payload), err));
+    slw_jw_raw(w, slw_buf_view(&list));
+    return SLW_OK;
+}
+
 static enum slw_rc
-commit(struct slw_job_ctx *ctx, const struct online_set *sets, size_t count,
+commit(struct slw_job_ctx *ctx, const struct slw_materialized *m,
        struct slw_err *err)
 {
     SLW_AUTO(slw_buf, result);
@@ -158,19 +182,11 @@ commit(struct slw_job_ctx *ctx, const struct online_set *sets, size_t count,
     slw_jw_init(&w, &result);
     slw_jw_obj(&w);
     slw_jw_key(&w, "views");
-    slw_jw_arr(&w);
     SLW_AUTO(slw_tx, tx);
     TRY(slw_tx_begin(&tx, ctx->store, err));
-    for (size_t i = 0; i < count; i++) {
-        TRY(online_put(&tx, &sets[i], err));
-        TRY(view_finish(&tx, &sets[i], ctx->now_ms, &w, err));
-    }
-    slw_jw_arr_end(&w);
+    TRY(slw_features_materialized_put(&tx, ctx->now_ms, m, &w, err));
     slw_jw_obj_end(&w);
-    const struct slw_str text = slw_buf_view(&result);
-    TRY(slw_event_emit(&tx, ctx->now_ms, "features.materialized",
-                       SLW_STR("features"), text, err));
-    TRY(slw_job_finish(ctx, &tx, text, err));
+    TRY(slw_job_finish(ctx, &tx, slw_buf_view(&result), err));
     return slw_tx_commit(&tx, err);
 }
 
@@ -192,11 +208,10 @@ pins_get(struct slw_store *s, int64_t at_ms, struct slw_json *out,
 }
 
 enum slw_rc
-slw_features_materialize_job(struct slw_job_ctx *ctx, struct slw_err *err)
+slw_features_materialize(struct slw_job_ctx *ctx, int64_t at_ms,
+                         struct slw_materialized *out, struct slw_err *err)
 {
     struct slw_arena *a = ctx->arena;
-    int64_t at_ms = ctx->now_ms;
-    TRY(slw_json_opt_i64(ctx->spec, "at_ms", &at_ms, err));
     struct features_def *defs = NULL;
     size_t count = 0;
     TRY(views_wanted(ctx, &defs, &count, err));
@@ -211,10 +226,21 @@ slw_features_materialize_job(struct slw_job_ctx *ctx, struct slw_err *err)
     TRY(features_world_lock(&w, NULL, err));
     struct online_set *sets = SLW_ARENA_NEW(a, struct online_set, count + 1);
     for (size_t i = 0; i < count; i++) {
-        slw_job_progress(ctx, (double)i / (double)count, "computing %.*s",
-                         SLW_FMT(defs[i].name));
+        slw_job_progress(ctx, 0.5 * (double)i / (double)count,
+                         "computing %.*s", SLW_FMT(defs[i].name));
         TRY(newest_rows(&w, &defs[i], i, &sets[i], err));
         sets[i].pins = pins_of(&defs[i], pins.root, a);
     }
-    return commit(ctx, sets, count, err);
+    *out = (struct slw_materialized){.sets = sets, .count = count};
+    return SLW_OK;
+}
+
+enum slw_rc
+slw_features_materialize_job(struct slw_job_ctx *ctx, struct slw_err *err)
+{
+    int64_t at_ms = ctx->now_ms;
+    struct slw_materialized m;
+    TRY(slw_json_opt_i64(ctx->spec, "at_ms", &at_ms, err));
+    TRY(slw_features_materialize(ctx, at_ms, &m, err));
+    return commit(ctx, &m, err);
 }

@@ -40,6 +40,9 @@ select_check(struct features_world *w, const struct features_def *d,
             " FROM (SELECT json_serialize_sql(%.*s) AS j)",
             SLW_FMT(lit)),
         err));
+    if (slw_str_starts(r.cols[1].str[0], "Only SELECT"))
+        return slw_fail(err, SLW_INVALID,
+                        "sql must be one SELECT and nothing else");
     if (r.cols[1].str[0].len)
         return slw_fail(err, SLW_INVALID, "%.*s", SLW_FMT(r.cols[1].str[0]));
     if (r.cols[0].i64[0] != 1)
@@ -483,7 +486,8 @@ table_fill(struct features_world *w, struct features_table *t,
     slw_buf_printf(&sql,
                    "CREATE TABLE %.*s AS SELECT slw_entity, slw_event,"
                    " max(slw_known) OVER w AS slw_known,"
-                   " row_number() OVER w AS slw_rn",
+                   " row_number() OVER (ORDER BY slw_entity, slw_event) AS"
+                   " slw_rn",
                    SLW_FMT(t->table));
     for (size_t i = 0; i < t->sql_count; i++)
         slw_buf_printf(&sql, ", %.*s",
@@ -562,25 +566,29 @@ features_join(struct features_world *w, const struct features_table *t,
     slw_buf_z(&from, " FROM slw_out.spine AS s");
     for (size_t i = 0; i < count; i++) {
         const struct slw_str key = slw_sql_name(w->a, keys[i]);
+        struct slw_str ttl = SLW_STR("");
+        if (t[i].def.ttl_ms > 0)
+            ttl = slw_arena_printf(w->a,
+                                   " WHERE q.slw_event - v.slw_event <= %lld",
+                                   (long long)t[i].def.ttl_ms);
         TRY(slw_scan_exec(
             &w->sc, err,
-            "CREATE TABLE slw_out.j%zu AS SELECT s.slw_row,"
-            " least(e.slw_rn, k.slw_rn) AS slw_rn FROM slw_out.spine AS s"
+            "CREATE TABLE slw_out.j%zu AS SELECT q.slw_row, q.slw_rn FROM"
+            " (SELECT s.slw_row, s.slw_event, least(e.slw_rn, k.slw_rn) AS"
+            " slw_rn FROM slw_out.spine AS s"
             " ASOF JOIN %.*s AS e"
             " ON s.%.*s = e.slw_entity AND s.slw_event >= e.slw_event"
             " ASOF JOIN (SELECT slw_entity, slw_known, max(slw_rn) AS slw_rn"
             " FROM %.*s GROUP BY 1, 2) AS k"
-            " ON s.%.*s = k.slw_entity AND s.slw_t >= k.slw_known",
+            " ON s.%.*s = k.slw_entity AND s.slw_t >= k.slw_known) AS q"
+            " JOIN %.*s AS v ON v.slw_rn = q.slw_rn%.*s",
             i, SLW_FMT(t[i].table), SLW_FMT(key), SLW_FMT(t[i].table),
-            SLW_FMT(key)));
+            SLW_FMT(key), SLW_FMT(t[i].table), SLW_FMT(ttl)));
         slw_buf_printf(&from,
                        " LEFT JOIN slw_out.j%zu AS j%zu ON j%zu.slw_row ="
-                       " s.slw_row LEFT JOIN %.*s AS v%zu ON v%zu.slw_entity ="
-                       " s.%.*s AND v%zu.slw_rn = j%zu.slw_rn",
-                       i, i, i, SLW_FMT(t[i].table), i, i, SLW_FMT(key), i, i);
-        if (t[i].def.ttl_ms > 0)
-            slw_buf_printf(&from, " AND s.slw_event - v%zu.slw_event <= %lld",
-                           i, (long long)t[i].def.ttl_ms);
+                       " s.slw_row LEFT JOIN %.*s AS v%zu ON v%zu.slw_rn ="
+                       " j%zu.slw_rn",
+                       i, i, i, SLW_FMT(t[i].table), i, i, i);
     }
     TRY(slw_buf_check(&from, err));
     *out_from = slw_arena_str(w->a, slw_buf_view(&from));

@@ -54,6 +54,7 @@ SLW_MUST_USE enum slw_rc slw_model_load(struct slw_model **out,
 struct slw_model *slw_model_ref(struct slw_model *m);
 void slw_model_unref(struct slw_model *m); /* accepts NULL */
 
+/* What it is, and what a row must bring; views live as long as the model. */
 enum slw_flavour slw_model_flavour(const struct slw_model *m);
 const struct slw_signature *slw_model_signature(const struct slw_model *m);
 

@@ -194,6 +194,8 @@ of_file(struct net_exchange *x)
 {
     struct stat st;
     int fd = open(x->res.file_path, O_RDONLY | O_CLOEXEC);
+    if (x->res.file_once)
+        unlink(x->res.file_path);
     if (fd >= 0 && fstat(fd, &st) == 0 && S_ISREG(st.st_mode))
         return of_open_file(x, fd, st.st_size);
     if (fd >= 0)

@@ -271,8 +271,10 @@ request_admit(struct net_exchange *x, int *status, struct slw_err *err)
         &x->arena, slw_http_head(&x->req, "Content-Type"));
     TRY(coding_check(x, status, err));
     *status = 0;
-    if (h->opt.authorize)
-        TRY(h->opt.authorize(&x->req, err));
+    enum slw_rc rc = h->opt.authorize ? h->opt.authorize(&x->req, err) : SLW_OK;
+    if (rc == SLW_DENIED && x->req.is_unknown)
+        *status = 401;
+    TRY(rc);
     return net_body_begin(x, status, err);
 }
 

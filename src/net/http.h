@@ -33,6 +33,8 @@ struct slw_http_req {
     int64_t begin_mono_ns;
     struct slw_arena *arena;   /* dies with the request */
     void *app;                 /* slw_http_options.app */
+    bool is_unknown;           /* set by `authorize` with DENIED: the answer
+                                  is 401 (who are you?), not 403 */
     void *conn;                /* private */
 };
 
@@ -46,6 +48,7 @@ struct slw_http_res {
     struct slw_buf body;
     const char *file_path;    /* non-NULL: this file is the body (arena), with
                                  range requests answered */
+    bool file_once;           /* remove that file once it is open */
     bool close;               /* Connection: close */
     struct slw_http_header headers[SLW_HTTP_HEADER_MAX];
     size_t header_count;
@@ -91,7 +94,7 @@ struct slw_http_options {
     int connection_max;        /* 0: 4096 */
     int64_t head_timeout_ms;   /* 0: 10 s for a whole head */
     int64_t idle_timeout_ms;   /* 0: 60 s */
-    int64_t body_min_rate;     /* bytes/s a body must keep up over 10 s; 0: 512*/
+    int64_t body_min_rate; /* bytes/s a body keeps up over 10 s; 0: 512 */
     const char *tmp_dir;       /* for uploads */
     /* Writes the body of an error answer and its status.  A status that is
      * already set (404, 405, 413, ...) is the transport's and stays.

@@ -61,6 +61,7 @@ struct net_conn {
     _Atomic int dialect;
     _Atomic int64_t since_ns;  /* of the phase; in BODY: of the window */
     _Atomic int64_t body_size; /* bytes of body in this window */
+    bool ended;                /* seen by the sweep thread only: no more comes */
 };
 
 enum net_stage {

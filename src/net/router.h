@@ -38,7 +38,8 @@ SLW_MUST_USE enum slw_rc net_router_find(const struct net_router *r,
                                          struct net_match *out,
                                          struct slw_err *err);
 /* "GET, HEAD, POST": the value of Allow. */
-const char *net_allow_text(unsigned allow, char buf[static NET_ALLOW_TEXT_SIZE]);
+const char *net_allow_text(unsigned allow,
+                           char buf[static NET_ALLOW_TEXT_SIZE]);
 
 /* Percent-decode; '+' becomes a blank only when plus_is_blank.
  * Errors INVALID: bad escape, %00, the result is not UTF-8. */

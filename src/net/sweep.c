@@ -31,6 +31,20 @@ has_sent(const struct net_conn *c)
     return info.tcpi_bytes_received > 0;
 }
 
+/* The end of the connection has stood next in line since the last look, so
+ * what was begun can never be whole.  The library does not see it when it came
+ * together with the last bytes: edge-triggered epoll has told of both at once,
+ * and it read once.  Two looks, because between the last byte and the next
+ * phase there is a moment. */
+static bool
+peer_gone(struct net_conn *c)
+{
+    char byte;
+    bool before = c->ended;
+    c->ended = recv(c->fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT) == 0;
+    return before && c->ended;
+}
+
 static void
 end_late(struct slw_http *h, struct net_conn *c, int phase, bool say)
 {
@@ -67,10 +81,14 @@ look_at(struct slw_http *h, struct net_conn *c, int64_t now)
             end_late(h, c, phase, false);
         break;
     case NET_HEAD:
-        if (age_ms > opt->head_timeout_ms)
+        if (age_ms > opt->head_timeout_ms || peer_gone(c))
             end_late(h, c, phase, true);
         break;
     case NET_BODY:
+        if (peer_gone(c)) {
+            end_late(h, c, phase, true);
+            break;
+        }
         if (age_ms <= opt->head_timeout_ms)
             break;
         need = opt->body_min_rate * age_ms / 1000;

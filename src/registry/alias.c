@@ -208,8 +208,8 @@ registry_aliases(struct slw_tx *tx, int64_t model_id, int64_t version,
         if (!row)
             break;
         items = registry_grow(a, items, sizeof(*items), count, &cap);
-        items[count++] = (struct slw_registered_alias){
-            slw_col_dup(&st, 0, a), slw_col_i64(&st, 1)};
+        items[count++] = (struct slw_registered_alias){slw_col_dup(&st, 0, a),
+                                                       slw_col_i64(&st, 1)};
     }
     *out = items;
     *out_count = count;

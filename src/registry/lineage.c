@@ -16,8 +16,7 @@ static void
 node(struct graph *g, const char *kind, struct slw_str name,
      struct slw_str label, struct slw_str hash)
 {
-    struct slw_str id =
-        slw_arena_printf(g->a, "%s:%.*s", kind, SLW_FMT(name));
+    struct slw_str id = slw_arena_printf(g->a, "%s:%.*s", kind, SLW_FMT(name));
     slw_jw_obj(g->w);
     slw_jw_kstr(g->w, "id", id);
     slw_jw_kz(g->w, "kind", kind);
@@ -112,9 +111,8 @@ slw_registry_lineage(struct slw_store *s, const struct slw_version *v,
     g->a = a;
     if (v->release.len)
         TRY(slw_release_get(s, slw_arena_strz(a, v->release), &doc, err));
-    struct slw_str version_name =
-        slw_arena_printf(a, "%.*s/%lld", SLW_FMT(v->model),
-                         (long long)v->version);
+    struct slw_str version_name = slw_arena_printf(
+        a, "%.*s/%lld", SLW_FMT(v->model), (long long)v->version);
     slw_jw_obj(w);
     slw_jw_key(w, "nodes");
     slw_jw_arr(w);
@@ -130,9 +128,8 @@ slw_registry_lineage(struct slw_store *s, const struct slw_version *v,
     size_t made_from = g->edge_count;
     if (v->release.len) {
         node(g, "release", v->release,
-             (struct slw_str){v->release.ptr, v->release.len < 12
-                                                  ? v->release.len
-                                                  : 12},
+             (struct slw_str){v->release.ptr,
+                              v->release.len < 12 ? v->release.len : 12},
              v->release);
         release_id = g->from[made_from];
     }

@@ -160,8 +160,8 @@ registry_tags(struct slw_tx *tx, const char *sql, int64_t id,
         if (!row)
             break;
         tags = registry_grow(a, tags, sizeof(*tags), count, &cap);
-        tags[count++] = (struct slw_kv){slw_col_dup(&st, 0, a),
-                                        slw_col_dup(&st, 1, a)};
+        tags[count++] =
+            (struct slw_kv){slw_col_dup(&st, 0, a), slw_col_dup(&st, 1, a)};
     }
     *out = tags;
     *out_count = count;
@@ -260,8 +260,8 @@ slw_registry_model_delete(struct slw_tx *tx, int64_t now_ms,
                           struct slw_str name, struct slw_err *err)
 {
     static const char *const steps[] = {
-        SQL_DELETE_GATES,    SQL_DELETE_VERSION_TAGS, SQL_DELETE_ALIASES,
-        SQL_DELETE_TAGS,     SQL_DELETE_VERSIONS,     SQL_DELETE};
+        SQL_DELETE_GATES, SQL_DELETE_VERSION_TAGS, SQL_DELETE_ALIASES,
+        SQL_DELETE_TAGS,  SQL_DELETE_VERSIONS,     SQL_DELETE};
     int64_t id = 0;
     TRY(registry_model_id(tx, name, &id, err));
     for (size_t i = 0; i < SLW_ARRAY_LEN(steps); i++)

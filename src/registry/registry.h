@@ -36,12 +36,12 @@
 struct slw_version {
     int64_t id;
     struct slw_str model;
-    int64_t version;         /* 1, 2, … never handed out again */
-    struct slw_str release;  /* hash of the release document; "" for versions
-                                registered by a client without one */
+    int64_t version;        /* 1, 2, … never handed out again */
+    struct slw_str release; /* hash of the release document; "" for versions
+                               registered by a client without one */
     struct slw_str run_id, source, description, stage, status;
     int64_t created_at_ms, updated_at_ms;
-    struct slw_str gate;     /* JSON of the last gate result, or "" */
+    struct slw_str gate;         /* JSON of the last gate result, or "" */
     struct slw_str gate_verdict; /* "", "passed", "refused" */
     struct slw_str run_link, logged_model; /* "m-…" of track; "": none */
     struct slw_kv *tags;
@@ -61,25 +61,23 @@ SLW_MUST_USE enum slw_rc slw_registry_version_add(
     struct slw_str release, struct slw_str run_id, struct slw_str source,
     struct slw_str description, int64_t *out_version, struct slw_err *err);
 /* version 0: the newest. */
-SLW_MUST_USE enum slw_rc slw_registry_version_get(struct slw_tx *tx,
-                                                  struct slw_str model,
-                                                  int64_t version,
-                                                  struct slw_arena *a,
-                                                  struct slw_version *out,
-                                                  struct slw_err *err);
+SLW_MUST_USE enum slw_rc
+slw_registry_version_get(struct slw_tx *tx, struct slw_str model,
+                         int64_t version, struct slw_arena *a,
+                         struct slw_version *out, struct slw_err *err);
 /* "3", "latest", "champion" (alias) or "" (newest). */
-SLW_MUST_USE enum slw_rc slw_registry_version_find(struct slw_tx *tx,
-                                                   struct slw_str model,
-                                                   struct slw_str ref,
-                                                   struct slw_arena *a,
-                                                   struct slw_version *out,
-                                                   struct slw_err *err);
-SLW_MUST_USE enum slw_rc slw_registry_version_by_release(
-    struct slw_tx *tx, struct slw_str release, struct slw_arena *a,
-    struct slw_version *out, struct slw_err *err);
-SLW_MUST_USE enum slw_rc slw_registry_version_list(
-    struct slw_tx *tx, struct slw_str model, struct slw_arena *a,
-    struct slw_version **out, size_t *out_count, struct slw_err *err);
+SLW_MUST_USE enum slw_rc
+slw_registry_version_find(struct slw_tx *tx, struct slw_str model,
+                          struct slw_str ref, struct slw_arena *a,
+                          struct slw_version *out, struct slw_err *err);
+SLW_MUST_USE enum slw_rc
+slw_registry_version_by_release(struct slw_tx *tx, struct slw_str release,
+                                struct slw_arena *a, struct slw_version *out,
+                                struct slw_err *err);
+SLW_MUST_USE enum slw_rc
+slw_registry_version_list(struct slw_tx *tx, struct slw_str model,
+                          struct slw_arena *a, struct slw_version **out,
+                          size_t *out_count, struct slw_err *err);
 /* Names of registered models. */
 SLW_MUST_USE enum slw_rc slw_registry_model_list(struct slw_tx *tx,
                                                  struct slw_arena *a,
@@ -88,27 +86,26 @@ SLW_MUST_USE enum slw_rc slw_registry_model_list(struct slw_tx *tx,
                                                  struct slw_err *err);
 /* Move an alias; event "registry.alias_set" about the model's name, payload
  * {"model","alias","version","previous","who","why"} (previous 0: none). */
-SLW_MUST_USE enum slw_rc slw_registry_alias_set(struct slw_tx *tx,
-                                                int64_t now_ms,
-                                                struct slw_str model,
-                                                struct slw_str alias,
-                                                int64_t version,
-                                                struct slw_str why,
-                                                struct slw_err *err);
+SLW_MUST_USE enum slw_rc
+slw_registry_alias_set(struct slw_tx *tx, int64_t now_ms, struct slw_str model,
+                       struct slw_str alias, int64_t version,
+                       struct slw_str why, struct slw_err *err);
 /* The same, saying who moved it. */
-SLW_MUST_USE enum slw_rc slw_registry_alias_move(
-    struct slw_tx *tx, int64_t now_ms, struct slw_str model,
-    struct slw_str alias, int64_t version, struct slw_str who,
-    struct slw_str why, struct slw_err *err);
+SLW_MUST_USE enum slw_rc
+slw_registry_alias_move(struct slw_tx *tx, int64_t now_ms, struct slw_str model,
+                        struct slw_str alias, int64_t version,
+                        struct slw_str who, struct slw_str why,
+                        struct slw_err *err);
 /* Every move of an alias, newest first. */
 struct slw_alias_move {
     int64_t from_ms, version; /* version 0: removed */
     struct slw_str who, why;
 };
-SLW_MUST_USE enum slw_rc slw_registry_alias_history(
-    struct slw_tx *tx, struct slw_str model, struct slw_str alias,
-    struct slw_arena *a, struct slw_alias_move **out, size_t *out_count,
-    struct slw_err *err);
+SLW_MUST_USE enum slw_rc
+slw_registry_alias_history(struct slw_tx *tx, struct slw_str model,
+                           struct slw_str alias, struct slw_arena *a,
+                           struct slw_alias_move **out, size_t *out_count,
+                           struct slw_err *err);
 /* Absent is no error.  Event "registry.alias_removed". */
 SLW_MUST_USE enum slw_rc slw_registry_alias_remove(struct slw_tx *tx,
                                                    int64_t now_ms,
@@ -117,20 +114,17 @@ SLW_MUST_USE enum slw_rc slw_registry_alias_remove(struct slw_tx *tx,
                                                    struct slw_err *err);
 /* Version an alias pointed at, at a time (INT64_MAX: now).
  * Errors NOT_FOUND: no such alias then. */
-SLW_MUST_USE enum slw_rc slw_registry_alias_at(struct slw_tx *tx,
-                                               struct slw_str model,
-                                               struct slw_str alias,
-                                               int64_t at_ms,
-                                               int64_t *out_version,
-                                               struct slw_err *err);
+SLW_MUST_USE enum slw_rc
+slw_registry_alias_at(struct slw_tx *tx, struct slw_str model,
+                      struct slw_str alias, int64_t at_ms, int64_t *out_version,
+                      struct slw_err *err);
 /* Store a gate's verdict and numbers, refusals too; event "registry.gated".
- * In gate_json {"verdict","checks":[{"name","passed","value","limit","why"}]…}*/
-SLW_MUST_USE enum slw_rc slw_registry_gate_put(struct slw_tx *tx,
-                                               int64_t now_ms,
-                                               struct slw_str model,
-                                               int64_t version, bool passed,
-                                               struct slw_str gate_json,
-                                               struct slw_err *err);
+ * In gate_json
+ * {"verdict","checks":[{"name","passed","value","limit","why"}]…}*/
+SLW_MUST_USE enum slw_rc
+slw_registry_gate_put(struct slw_tx *tx, int64_t now_ms, struct slw_str model,
+                      int64_t version, bool passed, struct slw_str gate_json,
+                      struct slw_err *err);
 /* JSON of a version / of its lineage graph: {"nodes": [{"id","kind","label",
  * …}], "edges": [[from,to]]} from datasets, features, run, code, engine to
  * the release and the version. */
@@ -182,13 +176,15 @@ struct slw_registered_model {
 #define SLW_REGISTRY_TAG_CHARS_MAX 100000
 
 /* Errors CONFLICT: the name is taken; INVALID. */
-SLW_MUST_USE enum slw_rc slw_registry_model_create(
-    struct slw_tx *tx, int64_t now_ms, struct slw_str name,
-    struct slw_str description, const struct slw_kv *tags, size_t tag_count,
-    struct slw_err *err);
-SLW_MUST_USE enum slw_rc slw_registry_model_get(
-    struct slw_tx *tx, struct slw_str name, struct slw_arena *a,
-    struct slw_registered_model *out, struct slw_err *err);
+SLW_MUST_USE enum slw_rc
+slw_registry_model_create(struct slw_tx *tx, int64_t now_ms,
+                          struct slw_str name, struct slw_str description,
+                          const struct slw_kv *tags, size_t tag_count,
+                          struct slw_err *err);
+SLW_MUST_USE enum slw_rc
+slw_registry_model_get(struct slw_tx *tx, struct slw_str name,
+                       struct slw_arena *a, struct slw_registered_model *out,
+                       struct slw_err *err);
 SLW_MUST_USE enum slw_rc slw_registry_model_describe(struct slw_tx *tx,
                                                      int64_t now_ms,
                                                      struct slw_str name,
@@ -216,10 +212,11 @@ SLW_MUST_USE enum slw_rc slw_registry_model_tag_remove(struct slw_tx *tx,
                                                        struct slw_str key,
                                                        struct slw_err *err);
 /* query: filter, order_by, offset, limit. */
-SLW_MUST_USE enum slw_rc slw_registry_model_search(
-    struct slw_tx *tx, const struct slw_track_query *q, struct slw_arena *a,
-    struct slw_registered_model **out, size_t *out_count, bool *out_more,
-    struct slw_err *err);
+SLW_MUST_USE enum slw_rc
+slw_registry_model_search(struct slw_tx *tx, const struct slw_track_query *q,
+                          struct slw_arena *a,
+                          struct slw_registered_model **out, size_t *out_count,
+                          bool *out_more, struct slw_err *err);
 
 /* ---- versions, likewise ---- */
 struct slw_version_new {
@@ -230,9 +227,10 @@ struct slw_version_new {
 SLW_MUST_USE enum slw_rc slw_registry_version_register(
     struct slw_tx *tx, int64_t now_ms, struct slw_str model,
     const struct slw_version_new *v, int64_t *out_version, struct slw_err *err);
-SLW_MUST_USE enum slw_rc slw_registry_version_describe(
-    struct slw_tx *tx, int64_t now_ms, struct slw_str model, int64_t version,
-    struct slw_str description, struct slw_err *err);
+SLW_MUST_USE enum slw_rc
+slw_registry_version_describe(struct slw_tx *tx, int64_t now_ms,
+                              struct slw_str model, int64_t version,
+                              struct slw_str description, struct slw_err *err);
 /* stage None, Staging, Production or Archived in any case; archive_others:
  * versions now in that stage go to Archived. */
 SLW_MUST_USE enum slw_rc slw_registry_version_stage(
@@ -256,14 +254,16 @@ SLW_MUST_USE enum slw_rc slw_registry_version_tag_remove(struct slw_tx *tx,
                                                          struct slw_str key,
                                                          struct slw_err *err);
 /* Newest of each of these stages (none given: of all four). */
-SLW_MUST_USE enum slw_rc slw_registry_version_latest(
-    struct slw_tx *tx, struct slw_str model, const struct slw_str *stages,
-    size_t stage_count, struct slw_arena *a, struct slw_version **out,
-    size_t *out_count, struct slw_err *err);
-SLW_MUST_USE enum slw_rc slw_registry_version_search(
-    struct slw_tx *tx, const struct slw_track_query *q, struct slw_arena *a,
-    struct slw_version **out, size_t *out_count, bool *out_more,
-    struct slw_err *err);
+SLW_MUST_USE enum slw_rc
+slw_registry_version_latest(struct slw_tx *tx, struct slw_str model,
+                            const struct slw_str *stages, size_t stage_count,
+                            struct slw_arena *a, struct slw_version **out,
+                            size_t *out_count, struct slw_err *err);
+SLW_MUST_USE enum slw_rc
+slw_registry_version_search(struct slw_tx *tx, const struct slw_track_query *q,
+                            struct slw_arena *a, struct slw_version **out,
+                            size_t *out_count, bool *out_more,
+                            struct slw_err *err);
 
 /* ---- gates ---- */
 struct slw_gate_result {
@@ -272,9 +272,9 @@ struct slw_gate_result {
     struct slw_str gate; /* JSON */
 };
 /* Every verdict on a version, newest first. */
-SLW_MUST_USE enum slw_rc slw_registry_gate_list(
-    struct slw_tx *tx, struct slw_str model, int64_t version,
-    struct slw_arena *a, struct slw_gate_result **out, size_t *out_count,
-    struct slw_err *err);
+SLW_MUST_USE enum slw_rc
+slw_registry_gate_list(struct slw_tx *tx, struct slw_str model, int64_t version,
+                       struct slw_arena *a, struct slw_gate_result **out,
+                       size_t *out_count, struct slw_err *err);
 
 #endif

@@ -11,8 +11,7 @@ void *registry_grow(struct slw_arena *a, void *items, size_t item_size,
                     size_t count, size_t *cap);
 /* Errors NOT_FOUND: no such model. */
 SLW_MUST_USE enum slw_rc registry_model_id(struct slw_tx *tx,
-                                           struct slw_str name,
-                                           int64_t *out_id,
+                                           struct slw_str name, int64_t *out_id,
                                            struct slw_err *err);
 /* Row id of a version.  Errors NOT_FOUND. */
 SLW_MUST_USE enum slw_rc registry_version_id(struct slw_tx *tx,
@@ -30,12 +29,9 @@ SLW_MUST_USE enum slw_rc registry_aliases(struct slw_tx *tx, int64_t model_id,
                                           size_t *out_count,
                                           struct slw_err *err);
 /* Take every alias off a version (it is about to go). */
-SLW_MUST_USE enum slw_rc registry_aliases_drop(struct slw_tx *tx,
-                                               int64_t now_ms,
-                                               struct slw_str model,
-                                               int64_t model_id,
-                                               int64_t version,
-                                               struct slw_err *err);
+SLW_MUST_USE enum slw_rc
+registry_aliases_drop(struct slw_tx *tx, int64_t now_ms, struct slw_str model,
+                      int64_t model_id, int64_t version, struct slw_err *err);
 SLW_MUST_USE enum slw_rc registry_tags(struct slw_tx *tx, const char *sql,
                                        int64_t id, struct slw_arena *a,
                                        struct slw_kv **out, size_t *out_count,
@@ -43,9 +39,8 @@ SLW_MUST_USE enum slw_rc registry_tags(struct slw_tx *tx, const char *sql,
 SLW_MUST_USE enum slw_rc registry_tag_check(struct slw_kv tag,
                                             struct slw_err *err);
 /* One of the four stages, as written canonically. */
-SLW_MUST_USE enum slw_rc registry_stage_parse(struct slw_str s,
-                                              const char **out,
-                                              struct slw_err *err);
+SLW_MUST_USE enum slw_rc
+registry_stage_parse(struct slw_str s, const char **out, struct slw_err *err);
 /* Run `sql` with the one parameter ?1 = id. */
 SLW_MUST_USE enum slw_rc registry_run_id(struct slw_tx *tx, const char *sql,
                                          int64_t id, struct slw_err *err);

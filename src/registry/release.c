@@ -36,11 +36,11 @@ slw_release_get(struct slw_store *s, const char *hash, struct slw_json *out,
     TRY(slw_blob_get(s, hash, &text, err));
     SLW_AUTO(slw_json, doc);
     if (slw_json_parse(&doc, slw_buf_view(&text), err) != SLW_OK ||
-        !slw_str_eqz(slw_json_str_or(slw_json_get(doc.root, "format"),
-                                     SLW_STR("")),
-                     RELEASE_FORMAT))
-        return slw_fail(err, SLW_INVALID, "blob %.16s is not a release document",
-                        hash);
+        !slw_str_eqz(
+            slw_json_str_or(slw_json_get(doc.root, "format"), SLW_STR("")),
+            RELEASE_FORMAT))
+        return slw_fail(err, SLW_INVALID,
+                        "blob %.16s is not a release document", hash);
     *out = doc;
     doc.root = NULL;
     return SLW_OK;
@@ -61,7 +61,8 @@ slw_release_signature(const struct json_t *doc, struct slw_arena *a,
         return slw_fail(err, SLW_LIMIT,
                         "the release has %zu columns; at most %d are possible",
                         count, SLW_MODEL_COLUMN_MAX);
-    struct slw_signature s = {.columns = SLW_ARENA_NEW(a, struct slw_str, count),
+    struct slw_signature s = {.columns =
+                                  SLW_ARENA_NEW(a, struct slw_str, count),
                               .column_count = count,
                               .relative_to = -1};
     const struct json_t *relative = slw_json_get(sig, "relative_to");
@@ -96,9 +97,8 @@ rule_load(const struct json_t *doc, const struct slw_signature *sig,
     if (slw_json_type(sql) != SLW_JSON_STR)
         return SLW_OK;
     plain.relative_to = -1;
-    enum slw_rc rc =
-        slw_model_load(out, SLW_FLAVOUR_RULE, &plain,
-                       slw_json_str_or(sql, SLW_STR("")), err);
+    enum slw_rc rc = slw_model_load(out, SLW_FLAVOUR_RULE, &plain,
+                                    slw_json_str_or(sql, SLW_STR("")), err);
     return rc == SLW_OK ? rc : slw_err_prefix(err, "fallback rule: ");
 }
 

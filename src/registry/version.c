@@ -10,7 +10,8 @@
     "v.id, m.name, v.version, v.release, v.run_id, v.source, v.description,"   \
     " v.stage, v.status, v.created_at_ms, v.updated_at_ms, v.run_link,"        \
     " v.logged_model, v.gate_id, v.model_id"
-#define FROM " FROM registry_version v JOIN registry_model m ON m.id = v.model_id"
+#define FROM                                                                   \
+    " FROM registry_version v JOIN registry_model m ON m.id = v.model_id"
 
 static const char SQL_NEXT[] =
     "UPDATE registry_model SET next_version = next_version + 1,"

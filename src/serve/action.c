@@ -201,8 +201,8 @@ slw_serve_declare(struct slw_serve *s, int64_t now_ms, struct slw_str name,
     SLW_AUTO(slw_buf, canonical);
     slw_json_dump(&canonical, doc.root);
     (void)pthread_mutex_lock(&s->act);
-    enum slw_rc rc = declare_locked(s, now_ms, name, model,
-                                    slw_buf_view(&canonical), err);
+    enum slw_rc rc =
+        declare_locked(s, now_ms, name, model, slw_buf_view(&canonical), err);
     (void)pthread_mutex_unlock(&s->act);
     return rc;
 }
@@ -218,8 +218,8 @@ struct action {
     struct slw_str why;
     /* Filled by the plan. */
     int64_t from_version, to_version;
-    bool same;                /* nothing to write */
-    const char *alias;        /* to move to alias_version, or NULL */
+    bool same;         /* nothing to write */
+    const char *alias; /* to move to alias_version, or NULL */
     int64_t alias_version;
     struct slw_str must_load; /* release that has to load, or empty */
 };
@@ -287,8 +287,9 @@ plan_canary(struct slw_deployment *d, struct action *a, struct slw_err *err)
     if (d->champion_version == a->version)
         return refuse(d, "this version is the champion already", err);
     if (d->canary.len && d->canary_version != a->version)
-        return refuse(d, "another canary is running; promote it or roll it "
-                         "back first",
+        return refuse(d,
+                      "another canary is running; promote it or roll it "
+                      "back first",
                       err);
     a->from_version = d->champion_version;
     a->to_version = a->version;
@@ -323,8 +324,9 @@ plan_rollback(struct slw_deployment *d, struct action *a, struct slw_err *err)
         return SLW_OK;
     }
     if (d->previous.len == 0)
-        return refuse(d, "there is no canary and nothing before the champion "
-                         "to roll back to",
+        return refuse(d,
+                      "there is no canary and nothing before the champion "
+                      "to roll back to",
                       err);
     set_champion(d, a, d->previous, d->previous_version);
     return SLW_OK;
@@ -337,8 +339,9 @@ plan_withdrawn(struct slw_deployment *d, struct action *a, bool withdrawn,
     if (d->champion.len == 0)
         return refuse(d, "nothing is deployed", err);
     if (d->withdrawn == withdrawn)
-        return refuse(d, withdrawn ? "the champion is withdrawn already"
-                                   : "the champion is not withdrawn",
+        return refuse(d,
+                      withdrawn ? "the champion is withdrawn already"
+                                : "the champion is not withdrawn",
                       err);
     a->from_version = a->to_version = d->champion_version;
     d->withdrawn = withdrawn;
@@ -402,8 +405,7 @@ static enum slw_rc
 input_check(const struct action *a, struct slw_err *err)
 {
     const bool named = a->kind == SLW_SERVE_DEPLOY ||
-                       a->kind == SLW_SERVE_RULE ||
-                       a->kind == SLW_SERVE_CANARY;
+                       a->kind == SLW_SERVE_RULE || a->kind == SLW_SERVE_CANARY;
     if (a->version < 0 || (named && a->version == 0))
         return slw_fail(err, SLW_INVALID, "name the version to %s",
                         a->kind == SLW_SERVE_CANARY ? "give requests to"
@@ -413,8 +415,8 @@ input_check(const struct action *a, struct slw_err *err)
                         "a canary's weight is above 0 and at most 1, not %g",
                         a->weight);
     if (a->kind == SLW_SERVE_WEIGHT && !(a->weight >= 0 && a->weight <= 1))
-        return slw_fail(err, SLW_INVALID,
-                        "a canary's weight is 0 to 1, not %g", a->weight);
+        return slw_fail(err, SLW_INVALID, "a canary's weight is 0 to 1, not %g",
+                        a->weight);
     if (a->step < -1 || a->step >= SERVE_ROLLOUT_MAX)
         return slw_fail(err, SLW_INVALID, "%d is no step of a rollout",
                         a->step);

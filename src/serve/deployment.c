@@ -158,18 +158,27 @@ slw_serve_list(struct slw_tx *tx, struct slw_arena *a,
 }
 
 static void
-write_slot(struct slw_jw *w, const char *key, struct slw_str release,
-           int64_t version)
+write_version(struct slw_jw *w, const char *key, int64_t version)
 {
     slw_jw_key(w, key);
-    if (release.len == 0) {
+    if (version)
+        slw_jw_i64(w, version);
+    else
         slw_jw_null(w);
-        return;
-    }
-    slw_jw_obj(w);
-    slw_jw_ki64(w, "version", version);
-    slw_jw_kstr(w, "release", release);
-    slw_jw_obj_end(w);
+}
+
+/* "champion": hash, "champion_version": 3; null where there is none. */
+static void
+write_release(struct slw_jw *w, const char *key, struct slw_str release,
+              int64_t version)
+{
+    char version_key[32];
+    (void)snprintf(version_key, sizeof version_key, "%s_version", key);
+    if (release.len)
+        slw_jw_kstr(w, key, release);
+    else
+        slw_jw_kz(w, key, NULL);
+    write_version(w, version_key, release.len ? version : 0);
 }
 
 void
@@ -187,10 +196,10 @@ slw_serve_write(struct slw_jw *w, const struct slw_deployment *d)
     slw_jw_kstr(w, "name", d->name);
     slw_jw_kstr(w, "model", d->model);
     slw_jw_kz(w, "state", state);
-    write_slot(w, "champion", d->champion, d->champion_version);
-    write_slot(w, "canary", d->canary, d->canary_version);
-    write_slot(w, "previous", d->previous, d->previous_version);
-    write_slot(w, "shadow", d->shadow, d->shadow_version);
+    write_release(w, "champion", d->champion, d->champion_version);
+    write_release(w, "canary", d->canary, d->canary_version);
+    write_release(w, "previous", d->previous, d->previous_version);
+    write_release(w, "shadow", d->shadow, d->shadow_version);
     slw_jw_kf64(w, "canary_weight", d->canary_weight);
     slw_jw_ki64(w, "rollout_step", d->rollout_step);
     slw_jw_kbool(w, "withdrawn", d->withdrawn);
@@ -198,16 +207,6 @@ slw_serve_write(struct slw_jw *w, const struct slw_deployment *d)
     slw_jw_kz(w, "changed_at", slw_time_text(d->changed_at_ms, at));
     slw_jw_kraw(w, "definition", d->def);
     slw_jw_obj_end(w);
-}
-
-static void
-write_version(struct slw_jw *w, const char *key, int64_t version)
-{
-    slw_jw_key(w, key);
-    if (version)
-        slw_jw_i64(w, version);
-    else
-        slw_jw_null(w);
 }
 
 enum slw_rc

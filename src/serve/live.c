@@ -189,13 +189,13 @@ def_read(struct serve_live *l, struct slw_str def)
     SLW_AUTO(slw_json, doc);
     int64_t timeout_ms = SERVE_TIMEOUT_MS_DEFAULT;
     if (slw_json_parse(&doc, def, &err) == SLW_OK) {
-        timeout_ms = slw_json_i64_or(slw_json_get(doc.root, "timeout_ms"),
-                                     timeout_ms);
+        timeout_ms =
+            slw_json_i64_or(slw_json_get(doc.root, "timeout_ms"), timeout_ms);
         const struct json_t *shadow = slw_json_get(doc.root, "shadow");
         for (size_t i = 0; i < slw_json_len(shadow); i++)
-            if (slw_str_eqz(slw_json_str_or(slw_json_at(shadow, i),
-                                            SLW_STR("")),
-                            "challenger"))
+            if (slw_str_eqz(
+                    slw_json_str_or(slw_json_at(shadow, i), SLW_STR("")),
+                    "challenger"))
                 l->shadow_challenger = true;
     }
     l->timeout_ns = timeout_ms * 1000000;

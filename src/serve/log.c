@@ -159,8 +159,8 @@ segment_open(struct serve_log *log, int64_t sequence,
     g->fd = open(path, O_RDWR | O_CLOEXEC);
     struct stat st;
     if (g->fd < 0 || fstat(g->fd, &st) != 0) {
-        enum slw_rc rc = slw_fail(err, SLW_IO, "cannot open '%s': errno %d",
-                                  path, errno);
+        enum slw_rc rc =
+            slw_fail(err, SLW_IO, "cannot open '%s': errno %d", path, errno);
         segment_close(g);
         return rc;
     }
@@ -169,9 +169,8 @@ segment_open(struct serve_log *log, int64_t sequence,
     if (st.st_size == (off_t)SERVE_SEGMENT_SIZE)
         rc = segment_map(g, path, err);
     if (rc != SLW_OK || !g->map ||
-        !serve_segment_head_read(g->map, SERVE_SEGMENT_SIZE,
-                                 deployment_of(log), &number,
-                                 &g->created_at_ms)) {
+        !serve_segment_head_read(g->map, SERVE_SEGMENT_SIZE, deployment_of(log),
+                                 &number, &g->created_at_ms)) {
         segment_close(g);
         return rc;
     }
@@ -187,8 +186,8 @@ serve_log_init(struct serve_log *log, const char *data_dir,
                struct slw_str deployment)
 {
     SLW_ASSERT(pthread_mutex_init(&log->mutex, NULL) == 0);
-    int n = snprintf(log->dir, sizeof log->dir, "%s/predictions/%.*s",
-                     data_dir, SLW_FMT(deployment));
+    int n = snprintf(log->dir, sizeof log->dir, "%s/predictions/%.*s", data_dir,
+                     SLW_FMT(deployment));
     SLW_ASSERT(n > 0);
     SLW_ASSERT((size_t)n < sizeof log->dir);
     log->sequence_next = 1;
@@ -367,8 +366,7 @@ serve_log_append(struct serve_log *log, const struct slw_prediction *p,
     }
     (void)pthread_mutex_unlock(&log->mutex);
     if (!fits)
-        atomic_fetch_add_explicit(&log->dropped_count, 1,
-                                  memory_order_relaxed);
+        atomic_fetch_add_explicit(&log->dropped_count, 1, memory_order_relaxed);
 }
 
 /* ---- the flusher ---- */
@@ -457,8 +455,7 @@ round_take(struct serve_log *log, struct round *r)
     if (slw_mono_ns() >= log->retry_mono_ns) {
         r->wants_open = log->wanted && !log->open;
         r->wants_segment =
-            log->open &&
-            (!g || (!log->spare && g->at >= SPARE_FROM_SIZE));
+            log->open && (!g || (!log->spare && g->at >= SPARE_FROM_SIZE));
     }
     if (r->wants_segment)
         r->sequence = log->sequence_next++;

@@ -22,8 +22,8 @@ view_read(struct slw_tx *tx, const struct serve_view *view, struct slw_str key,
           struct slw_err *err)
 {
     *out = (struct looked){.view = view->name, .ttl_ms = view->ttl_ms};
-    enum slw_rc rc = slw_features_online_get(tx, view->name, key, now_ms, a,
-                                             &out->row, err);
+    enum slw_rc rc =
+        slw_features_online_get(tx, view->name, key, now_ms, a, &out->row, err);
     out->known = rc == SLW_OK;
     if (rc == SLW_NOT_FOUND)
         out->row = (struct slw_online_row){0};

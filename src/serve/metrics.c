@@ -9,11 +9,11 @@ static const struct {
     int64_t ns;
     const char *le;
 } BINS[SERVE_LATENCY_BIN_COUNT] = {
-    {5000, "0.000005"},   {10000, "0.00001"},   {25000, "0.000025"},
-    {50000, "0.00005"},   {100000, "0.0001"},   {250000, "0.00025"},
-    {500000, "0.0005"},   {1000000, "0.001"},   {2500000, "0.0025"},
-    {5000000, "0.005"},   {10000000, "0.01"},   {50000000, "0.05"},
-    {250000000, "0.25"},  {1000000000, "1"}};
+    {5000, "0.000005"},  {10000, "0.00001"}, {25000, "0.000025"},
+    {50000, "0.00005"},  {100000, "0.0001"}, {250000, "0.00025"},
+    {500000, "0.0005"},  {1000000, "0.001"}, {2500000, "0.0025"},
+    {5000000, "0.005"},  {10000000, "0.01"}, {50000000, "0.05"},
+    {250000000, "0.25"}, {1000000000, "1"}};
 
 static const char *const ROLES[] = {
     [SLW_BY_CHAMPION] = "champion",
@@ -22,8 +22,7 @@ static const char *const ROLES[] = {
 };
 
 struct serve_series *
-serve_series_of(struct serve_slot *slot, int64_t version,
-                enum slw_answer_by by)
+serve_series_of(struct serve_slot *slot, int64_t version, enum slw_answer_by by)
 {
     struct serve_series *first =
         atomic_load_explicit(&slot->series, memory_order_acquire);
@@ -130,8 +129,7 @@ write_histograms(struct serve_slot *slot, struct slw_buf *out)
         write_bucket(slot, s, "+Inf", n, out);
         slw_buf_z(out, "slipway_prediction_duration_seconds_sum{");
         write_labels(slot, s, out);
-        slw_buf_printf(out, "} %.9f\n",
-                       (double)get(&s->latency_sum_ns) * 1e-9);
+        slw_buf_printf(out, "} %.9f\n", (double)get(&s->latency_sum_ns) * 1e-9);
         slw_buf_z(out, "slipway_prediction_duration_seconds_count{");
         write_labels(slot, s, out);
         slw_buf_printf(out, "} %lld\n", n);

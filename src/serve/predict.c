@@ -87,24 +87,24 @@ slw_serving_begin(struct slw_serving *out, struct slw_serve *s,
         return rc;
     }
     if (!r->model && r->signature.column_count == 0) {
-        enum slw_rc rc = slw_fail(err, SLW_BUSY,
-                                  "the release of version %lld on '%.*s' "
-                                  "cannot be read: %.300s",
-                                  (long long)r->version, SLW_FMT(deployment),
-                                  r->why.msg);
+        enum slw_rc rc =
+            slw_fail(err, SLW_BUSY,
+                     "the release of version %lld on '%.*s' "
+                     "cannot be read: %.300s",
+                     (long long)r->version, SLW_FMT(deployment), r->why.msg);
         serve_live_unref(live);
         return rc;
     }
-    *out = (struct slw_serving){
-        .slot = slot,
-        .live = live,
-        .deployment = slot->name,
-        .champion_version = live->champion->version,
-        .canary_version = live->canary ? live->canary->version : 0,
-        .version = r->version,
-        .signature = &r->signature,
-        .entity = r->entity,
-        .flavour = r->flavour};
+    *out = (struct slw_serving){.slot = slot,
+                                .live = live,
+                                .deployment = slot->name,
+                                .champion_version = live->champion->version,
+                                .canary_version =
+                                    live->canary ? live->canary->version : 0,
+                                .version = r->version,
+                                .signature = &r->signature,
+                                .entity = r->entity,
+                                .flavour = r->flavour};
     return SLW_OK;
 }
 
@@ -136,7 +136,9 @@ goes_to_canary(const struct serve_slot *slot, const struct serve_live *live,
     if (live->canary_below == 0)
         return false;
     uint64_t h;
-    if (in->key.len)
+    if (in->sticky.len)
+        h = slw_hash64(in->sticky.ptr, in->sticky.len, slot->salt);
+    else if (in->key.len)
         h = slw_hash64(in->key.ptr, in->key.len, slot->salt);
     else if (in->id.len)
         h = slw_hash64(in->id.ptr, in->id.len, slot->salt);
@@ -171,12 +173,12 @@ route(struct call *c, struct slw_err *err)
 /* Rows in another release's order of columns.
  * Out  *missing set when a column is not among those given */
 static const double *
-reorder(struct call *c, const double *x, size_t from_count,
-        const int32_t *map, size_t to_count, bool *missing)
+reorder(struct call *c, const double *x, size_t from_count, const int32_t *map,
+        size_t to_count, bool *missing)
 {
     if (!map)
         return x;
-    double *to = SLW_ARENA_NEW(c->a, double, c->n * to_count);
+    double *to = SLW_ARENA_NEW(c->a, double, c->n *to_count);
     for (size_t r = 0; r < c->n; r++)
         for (size_t i = 0; i < to_count; i++)
             to[r * to_count + i] =
@@ -189,10 +191,10 @@ reorder(struct call *c, const double *x, size_t from_count,
 static enum slw_rc
 room_check(const struct call *c, struct slw_err *err)
 {
-    const size_t columns =
-        c->live->champion->signature.column_count +
-        c->routed->signature.column_count +
-        (c->shadow ? c->shadow->signature.column_count : 0) + 8;
+    const size_t columns = c->live->champion->signature.column_count +
+                           c->routed->signature.column_count +
+                           (c->shadow ? c->shadow->signature.column_count : 0) +
+                           8;
     if (c->n > slw_arena_room(c->a) / sizeof(double) / columns)
         return slw_fail(err, SLW_LIMIT, "%zu rows are too many for a request",
                         c->n);
@@ -206,8 +208,8 @@ features_given(struct call *c, size_t given_count, bool by_canary,
                struct slw_err *err)
 {
     const struct serve_live *live = c->live;
-    const struct serve_release *base = by_canary ? live->canary
-                                                 : live->champion;
+    const struct serve_release *base =
+        by_canary ? live->canary : live->champion;
     const size_t count = base->signature.column_count;
     if (given_count && given_count != count)
         return slw_fail(err, SLW_INVALID,
@@ -215,11 +217,10 @@ features_given(struct call *c, size_t given_count, bool by_canary,
                         given_count, (long long)base->version, count);
     bool missing = false, ignored = false;
     const double *x = c->in->x;
-    c->champion_x = by_canary
-                        ? reorder(c, x, count, live->champion_map,
-                                  live->champion->signature.column_count,
-                                  &ignored)
-                        : x;
+    c->champion_x =
+        by_canary ? reorder(c, x, count, live->champion_map,
+                            live->champion->signature.column_count, &ignored)
+                  : x;
     if (!c->is_canary || by_canary)
         c->routed_x = c->is_canary ? x : c->champion_x;
     else
@@ -322,7 +323,8 @@ model_ask(struct call *c)
         fill(c->model_y, c->n, NAN);
     if (c->live->withdrawn && !c->is_canary)
         c->reason = SERVE_REASON_WITHDRAWN; /* its word is kept, not given */
-    else if (slw_mono_ns() - c->begin_ns > c->live->timeout_ns)
+    else if (drill == SERVE_DRILL_SLOW ||   /* also where the bound was less */
+             slw_mono_ns() - c->begin_ns > c->live->timeout_ns)
         c->reason = SERVE_REASON_LATE;
 }
 
@@ -386,7 +388,7 @@ count(struct call *c)
 {
     struct serve_live *l = c->live;
     const bool fell = c->reason != SERVE_REASON_NONE;
-    struct serve_series *series = fell ? l->fallback_series
+    struct serve_series *series = fell           ? l->fallback_series
                                   : c->is_canary ? l->canary_series
                                                  : l->champion_series;
     serve_series_observe(series, slw_mono_ns() - c->begin_ns, c->n);
@@ -462,8 +464,8 @@ slw_serving_predict(struct slw_serve *s, const struct slw_serving *v,
                      .in = in,
                      .a = a,
                      .n = in->row_count ? in->row_count : 1,
-                     .begin_ns = in->begin_mono_ns ? in->begin_mono_ns
-                                                   : slw_mono_ns(),
+                     .begin_ns =
+                         in->begin_mono_ns ? in->begin_mono_ns : slw_mono_ns(),
                      .event_ms = in->event_ms,
                      .y = out->y};
     TRY(route(&c, err));
@@ -513,8 +515,7 @@ slw_serve_signature(struct slw_serve *s, struct slw_str deployment,
         SLW_ARENA_NEW(a, struct slw_str, sig->column_count);
     for (size_t i = 0; i < sig->column_count; i++)
         columns[i] = slw_arena_str(a, sig->columns[i]);
-    *out = (struct slw_signature){columns, sig->column_count,
-                                  sig->relative_to};
+    *out = (struct slw_signature){columns, sig->column_count, sig->relative_to};
     *out_flavour = slw_arena_str(a, v.flavour);
     *out_version = v.version;
     return SLW_OK;

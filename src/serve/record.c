@@ -108,8 +108,8 @@ serve_record_read(const unsigned char *at, size_t room,
     struct record_head h;
     if (room < sizeof h)
         return false;
-    const uint32_t length = __atomic_load_n(
-        (const uint32_t *)(const void *)at, __ATOMIC_ACQUIRE);
+    const uint32_t length =
+        __atomic_load_n((const uint32_t *)(const void *)at, __ATOMIC_ACQUIRE);
     if (length < sizeof h || length > room)
         return false;
     memcpy(&h, at, sizeof h);

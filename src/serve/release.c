@@ -50,10 +50,9 @@ release_read(struct serve_release *r, struct slw_store *store,
     const struct json_t *sig = slw_json_get(doc.root, "signature");
     r->entity = slw_arena_str(
         &r->arena, slw_json_str_or(slw_json_get(sig, "entity"), SLW_STR("")));
-    r->flavour =
-        slw_arena_str(&r->arena, slw_json_str_or(
-                                     slw_json_get(doc.root, "flavour"),
-                                     SLW_STR("")));
+    r->flavour = slw_arena_str(
+        &r->arena,
+        slw_json_str_or(slw_json_get(doc.root, "flavour"), SLW_STR("")));
     TRY(views_read(r, doc.root, err));
     enum slw_rc rc =
         slw_release_models(store, doc.root, &r->model, &r->rule, err);

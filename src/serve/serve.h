@@ -50,10 +50,10 @@ struct slw_deployment {
     struct slw_str champion, canary, previous, shadow; /* release hashes, "" */
     int64_t champion_version, canary_version, previous_version;
     int64_t shadow_version;
-    double canary_weight;  /* 0..1 of the keys */
-    int rollout_step;      /* index into the rollout, -1: no canary */
-    bool withdrawn;        /* champion withdrawn: the rule answers */
-    int64_t revision;      /* counts changes */
+    double canary_weight; /* 0..1 of the keys */
+    int rollout_step;     /* index into the rollout, -1: no canary */
+    bool withdrawn;       /* champion withdrawn: the rule answers */
+    int64_t revision;     /* counts changes */
     int64_t changed_at_ms;
 };
 SLW_MUST_USE enum slw_rc slw_serve_get(struct slw_tx *tx, struct slw_str name,
@@ -62,8 +62,7 @@ SLW_MUST_USE enum slw_rc slw_serve_get(struct slw_tx *tx, struct slw_str name,
                                        struct slw_err *err);
 SLW_MUST_USE enum slw_rc slw_serve_list(struct slw_tx *tx, struct slw_arena *a,
                                         struct slw_deployment **out,
-                                        size_t *out_count,
-                                        struct slw_err *err);
+                                        size_t *out_count, struct slw_err *err);
 void slw_serve_write(struct slw_jw *w, const struct slw_deployment *d);
 /* Changes of a deployment, newest first, as a JSON array: at, action, from,
  * to, weight, why. */
@@ -81,9 +80,9 @@ enum slw_serve_action {
     SLW_SERVE_ROLLBACK, /* with a canary: drop it; else previous again */
     SLW_SERVE_WITHDRAW, /* the rule answers; deploy or restore ends it */
     SLW_SERVE_RESTORE,
-    SLW_SERVE_SHADOW,   /* version scored beside every answer; 0 ends it */
-    SLW_SERVE_RULE,     /* with nothing deployed: the version's release with
-                           its rule answering; withdrawn, aliases untouched */
+    SLW_SERVE_SHADOW, /* version scored beside every answer; 0 ends it */
+    SLW_SERVE_RULE,   /* with nothing deployed: the version's release with
+                         its rule answering; withdrawn, aliases untouched */
 };
 const char *slw_serve_action_name(enum slw_serve_action a); /* "deploy" … */
 /* Do it: check, write the row, history, alias "champion"/"challenger" of the
@@ -103,7 +102,8 @@ SLW_MUST_USE enum slw_rc slw_serve_act(struct slw_serve *s, int64_t now_ms,
                                        struct slw_str why, struct slw_err *err);
 /* A fire drill: from now on the champion (or canary) of this deployment is
  * made to fail ("error"), answer NaN ("nan"), or be late ("slow"); "" ends
- * it.  In memory only, event "serve.drilled".  Shows that the fallback works. */
+ * it.  In memory only, event "serve.drilled".  Shows that the fallback works.
+ */
 SLW_MUST_USE enum slw_rc slw_serve_drill(struct slw_serve *s, int64_t now_ms,
                                          struct slw_str name,
                                          struct slw_str mode,
@@ -115,45 +115,44 @@ enum slw_answer_by { SLW_BY_CHAMPION, SLW_BY_CANARY, SLW_BY_FALLBACK };
  * "error", "not_finite", "late". */
 #define SLW_SERVE_KEY_SIZE_MAX 512
 struct slw_predict_in {
-    struct slw_str key;      /* entity or other sticky key; may be empty */
-    struct slw_str id;       /* request id; may be empty */
-    int64_t event_ms;        /* what time it is about; 0: now */
-    const double *x;         /* [row_count][column_count] by signature … */
-    size_t row_count;        /* … of slw_serve_signature(); 0: look up `key` */
-    int64_t begin_mono_ns;   /* 0: now */
-    size_t column_count;     /* of x, checked; 0: not checked */
-    int64_t version;         /* 0: routed; else the champion's or canary's */
+    struct slw_str key;    /* entity or other sticky key; may be empty */
+    struct slw_str id;     /* request id; may be empty */
+    int64_t event_ms;      /* what time it is about; 0: now */
+    const double *x;       /* [row_count][column_count] by signature … */
+    size_t row_count;      /* … of slw_serve_signature(); 0: look up `key` */
+    int64_t begin_mono_ns; /* 0: now */
+    size_t column_count;   /* of x, checked; 0: not checked */
+    int64_t version;       /* 0: routed; else the champion's or canary's */
+    struct slw_str sticky; /* routes in the place of `key`; may be empty */
 };
 struct slw_predict_out {
-    double *y;               /* [row_count or 1]; the caller's, or, when NULL
-                                at the call, the arena's */
+    double *y; /* [row_count or 1]; the caller's, or, when NULL
+                  at the call, the arena's */
     enum slw_answer_by by;
-    const char *reason;      /* static; why the fallback answered, or "" */
+    const char *reason; /* static; why the fallback answered, or "" */
     char release[65];
-    int64_t version;         /* that answered (of the release) */
-    int64_t event_ms;        /* of the features when looked up */
+    int64_t version;  /* that answered (of the release) */
+    int64_t event_ms; /* of the features when looked up */
 };
 /* Route, (look up,) predict, compute the rule and shadows, log, answer.
  * In     rows of one call share key, id and routing; y[row_count] is given
  * Errors NOT_FOUND: no such deployment, or no fresh features for the key
  *        (names view and key); BUSY: nothing deployed yet
  * Cost   microseconds; no heap when warm; one indexed read when looked up */
-SLW_MUST_USE enum slw_rc slw_serve_predict(struct slw_serve *s,
-                                           struct slw_str deployment,
-                                           const struct slw_predict_in *in,
-                                           struct slw_arena *a,
-                                           struct slw_predict_out *out,
-                                           struct slw_err *err);
+SLW_MUST_USE enum slw_rc
+slw_serve_predict(struct slw_serve *s, struct slw_str deployment,
+                  const struct slw_predict_in *in, struct slw_arena *a,
+                  struct slw_predict_out *out, struct slw_err *err);
 /* A hold on what is live: between reading a request by the signature and
  * answering it nothing changes under it, whatever is deployed meanwhile.
  * Views live as long as the hold. */
 struct slw_serving {
-    void *slot, *live;               /* private */
+    void *slot, *live; /* private */
     struct slw_str deployment;
     int64_t champion_version, canary_version; /* 0: none */
-    int64_t version;                 /* of the signature below */
+    int64_t version;                          /* of the signature below */
     const struct slw_signature *signature;
-    struct slw_str entity;           /* column features are looked up by */
+    struct slw_str entity; /* column features are looked up by */
     struct slw_str flavour;
 };
 /* In     version 0, or the champion's or canary's: whose signature
@@ -166,34 +165,28 @@ SLW_MUST_USE enum slw_rc slw_serving_begin(struct slw_serving *out,
                                            struct slw_err *err);
 void slw_serving_done(struct slw_serving *v);
 /* As slw_serve_predict, on what is held. */
-SLW_MUST_USE enum slw_rc slw_serving_predict(struct slw_serve *s,
-                                             const struct slw_serving *v,
-                                             const struct slw_predict_in *in,
-                                             struct slw_arena *a,
-                                             struct slw_predict_out *out,
-                                             struct slw_err *err);
+SLW_MUST_USE enum slw_rc
+slw_serving_predict(struct slw_serve *s, const struct slw_serving *v,
+                    const struct slw_predict_in *in, struct slw_arena *a,
+                    struct slw_predict_out *out, struct slw_err *err);
 /* Names of all deployments, sorted, from memory.  In the arena. */
 void slw_serve_names(struct slw_serve *s, struct slw_arena *a,
                      struct slw_str **out, size_t *out_count);
 /* Columns a request must bring, in order: those of the champion.  In the
  * arena.  Errors NOT_FOUND, BUSY. */
-SLW_MUST_USE enum slw_rc slw_serve_signature(struct slw_serve *s,
-                                             struct slw_str deployment,
-                                             struct slw_arena *a,
-                                             struct slw_signature *out,
-                                             struct slw_str *out_flavour,
-                                             int64_t *out_version,
-                                             struct slw_err *err);
+SLW_MUST_USE enum slw_rc
+slw_serve_signature(struct slw_serve *s, struct slw_str deployment,
+                    struct slw_arena *a, struct slw_signature *out,
+                    struct slw_str *out_flavour, int64_t *out_version,
+                    struct slw_err *err);
 bool slw_serve_ready(struct slw_serve *s, struct slw_str deployment);
 /* Requests answered by the canary / champion since the last change, and how
  * many of them fell back. */
-SLW_MUST_USE enum slw_rc slw_serve_counts(struct slw_serve *s,
-                                          struct slw_str deployment,
-                                          int64_t *out_champion,
-                                          int64_t *out_canary,
-                                          int64_t *out_canary_failed,
-                                          int64_t *out_fallback,
-                                          struct slw_err *err);
+SLW_MUST_USE enum slw_rc
+slw_serve_counts(struct slw_serve *s, struct slw_str deployment,
+                 int64_t *out_champion, int64_t *out_canary,
+                 int64_t *out_canary_failed, int64_t *out_fallback,
+                 struct slw_err *err);
 /* Prometheus text: requests, fallbacks, latency histograms by deployment,
  * release version and role. */
 void slw_serve_metrics(struct slw_serve *s, struct slw_buf *out);
@@ -201,15 +194,15 @@ void slw_serve_metrics(struct slw_serve *s, struct slw_buf *out);
 /* ---- the prediction log ---- */
 struct slw_prediction {
     struct slw_str id, key;
-    int64_t at_ms;            /* when it was answered (server's clock) */
-    int64_t event_ms;         /* what it is about */
-    char release[65];         /* of the champion or canary it was routed to */
+    int64_t at_ms;    /* when it was answered (server's clock) */
+    int64_t event_ms; /* what it is about */
+    char release[65]; /* of the champion or canary it was routed to */
     enum slw_answer_by by;
-    double y;                 /* what was answered */
-    double model_y;           /* what the routed model said; NaN: failed */
-    double rule_y, shadow_y;  /* NaN: none */
+    double y;                /* what was answered */
+    double model_y;          /* what the routed model said; NaN: failed */
+    double rule_y, shadow_y; /* NaN: none */
     int64_t latency_ns;
-    const double *x;          /* [column_count] */
+    const double *x; /* [column_count] */
     size_t column_count;
 };
 typedef enum slw_rc (*slw_prediction_fn)(void *ctx,

@@ -94,14 +94,14 @@ struct serve_segment {
 
 struct serve_log {
     pthread_mutex_t mutex;
-    char dir[512];  /* <data>/predictions/<deployment> */
-    bool wanted;    /* something is deployed: predictions are to be kept */
-    bool open;      /* the folder was read; segments may be made */
+    char dir[512]; /* <data>/predictions/<deployment> */
+    bool wanted;   /* something is deployed: predictions are to be kept */
+    bool open;     /* the folder was read; segments may be made */
     struct serve_segment *active, *spare;
     struct serve_segment *sealing; /* full ones, for the flusher */
     int64_t sequence_next;
     int64_t retry_mono_ns; /* no segment could be made: not before this */
-    bool warned; /* the flusher's */
+    bool warned;           /* the flusher's */
     atomic_llong dropped_count;
 };
 
@@ -150,7 +150,7 @@ struct serve_series {
     struct serve_series *next;
     int64_t version;
     enum slw_answer_by by;
-    atomic_llong count; /* predictions (rows) */
+    atomic_llong count;                                /* predictions (rows) */
     atomic_llong latency[SERVE_LATENCY_BIN_COUNT + 1]; /* requests */
     atomic_llong latency_sum_ns;
 };
@@ -258,11 +258,9 @@ struct serve_lookup {
 /* Read the views of `count` releases for one key in one snapshot.
  * Out  event_ms: the newest event time of the rows used, 0: none
  * Errors IO, BUSY: the store; a missing view or column is no error here */
-SLW_MUST_USE enum slw_rc serve_lookup_run(struct slw_serve *s,
-                                          struct slw_str key,
-                                          struct slw_arena *a,
-                                          struct serve_lookup *lookups,
-                                          size_t count, int64_t *out_event_ms,
-                                          struct slw_err *err);
+SLW_MUST_USE enum slw_rc
+serve_lookup_run(struct slw_serve *s, struct slw_str key, struct slw_arena *a,
+                 struct serve_lookup *lookups, size_t count,
+                 int64_t *out_event_ms, struct slw_err *err);
 
 #endif

@@ -12,9 +12,8 @@ static const char SQL_GET[] =
 static const char SQL_NEXT[] =
     "SELECT path, blob, size FROM track_artifact WHERE path >= ?1"
     " ORDER BY path LIMIT 1";
-static const char SQL_REMOVE[] =
-    "DELETE FROM track_artifact WHERE path = ?1"
-    " OR (path >= ?2 AND path < ?3)";
+static const char SQL_REMOVE[] = "DELETE FROM track_artifact WHERE path = ?1"
+                                 " OR (path >= ?2 AND path < ?3)";
 /* Is there a file where a folder of this path would have to be? */
 static const char SQL_BELOW[] =
     "SELECT 1 FROM track_artifact WHERE path >= ?1 AND path < ?2 LIMIT 1";
@@ -102,16 +101,16 @@ place_check(struct slw_tx *tx, struct slw_str path, struct slw_err *err)
     bool found = false;
     TRY(below_exists(tx, path, &a, &found, err));
     if (found)
-        return slw_fail(err, SLW_INVALID,
-                        "Invalid path: '%.*s' is a directory", SLW_FMT(path));
+        return slw_fail(err, SLW_INVALID, "Invalid path: '%.*s' is a directory",
+                        SLW_FMT(path));
     for (size_t i = 0; i < path.len; i++) {
         if (path.ptr[i] != '/')
             continue;
         struct slw_str parent = {path.ptr, i};
         TRY(get_row(tx, parent, &a, &file, &found, err));
         if (found)
-            return slw_fail(err, SLW_INVALID,
-                            "Invalid path: '%.*s' is a file", SLW_FMT(parent));
+            return slw_fail(err, SLW_INVALID, "Invalid path: '%.*s' is a file",
+                            SLW_FMT(parent));
     }
     return SLW_OK;
 }
@@ -142,8 +141,7 @@ slw_track_artifact_put(struct slw_tx *tx, struct slw_str run_id,
     TRY(slw_track_run_get(tx, run_id, &a, &run, err));
     TRY(slw_track_artifact_root(run.artifact_uri, &root, err));
     return slw_track_file_put(
-        tx,
-        slw_arena_printf(&a, "%.*s/%.*s", SLW_FMT(root), SLW_FMT(path)),
+        tx, slw_arena_printf(&a, "%.*s/%.*s", SLW_FMT(root), SLW_FMT(path)),
         blob_hash, size, err);
 }
 
@@ -158,8 +156,8 @@ slw_track_file_get(struct slw_tx *tx, struct slw_str path, struct slw_arena *a,
         return SLW_OK;
     TRY(below_exists(tx, path, a, &found, err));
     if (found)
-        return slw_fail(err, SLW_INVALID,
-                        "Invalid path: '%.*s' is a directory", SLW_FMT(path));
+        return slw_fail(err, SLW_INVALID, "Invalid path: '%.*s' is a directory",
+                        SLW_FMT(path));
     return slw_fail(err, SLW_NOT_FOUND, "No such artifact: '%.*s'",
                     SLW_FMT(path));
 }
@@ -185,9 +183,8 @@ next_entry(struct slw_tx *tx, struct slw_str prefix, struct slw_str from,
     struct slw_str name, rest;
     *out_found = true;
     if (slw_str_cut(below, '/', &name, &rest))
-        *out = (struct slw_artifact){.path = slw_arena_str(a, name),
-                                     .blob = {"", 0},
-                                     .is_dir = true};
+        *out = (struct slw_artifact){
+            .path = slw_arena_str(a, name), .blob = {"", 0}, .is_dir = true};
     else
         *out = (struct slw_artifact){.path = slw_arena_str(a, name),
                                      .blob = slw_col_dup(&st, 1, a),
@@ -204,9 +201,9 @@ slw_track_file_list(struct slw_tx *tx, struct slw_str folder,
     size_t count = 0, cap = 0;
     if (folder.len)
         TRY(path_check(folder, err));
-    struct slw_str prefix =
-        folder.len ? slw_arena_printf(a, "%.*s/", SLW_FMT(folder))
-                   : (struct slw_str){"", 0};
+    struct slw_str prefix = folder.len
+                                ? slw_arena_printf(a, "%.*s/", SLW_FMT(folder))
+                                : (struct slw_str){"", 0};
     struct slw_str from = prefix;
     for (;;) {
         struct slw_artifact item;

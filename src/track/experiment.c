@@ -280,8 +280,8 @@ slw_track_experiment_tags(struct slw_tx *tx, int64_t id, struct slw_arena *a,
         if (!row)
             break;
         tags = track_grow(a, tags, sizeof(*tags), count, &cap);
-        tags[count++] = (struct slw_kv){slw_col_dup(&st, 0, a),
-                                        slw_col_dup(&st, 1, a)};
+        tags[count++] =
+            (struct slw_kv){slw_col_dup(&st, 0, a), slw_col_dup(&st, 1, a)};
     }
     *out = tags;
     *out_count = count;
@@ -367,7 +367,7 @@ build(struct slw_sql *sql, const struct slw_track_query *q, struct slw_arena *a,
     slw_sql_add(sql, "SELECT e.id, e.name, e.artifact_location, e.deleted,"
                      " e.created_at_ms, e.updated_at_ms"
                      " FROM track_experiment e WHERE e.deleted ");
-    slw_sql_add(sql, q->view == SLW_VIEW_ALL        ? ">= 0"
+    slw_sql_add(sql, q->view == SLW_VIEW_ALL       ? ">= 0"
                      : q->view == SLW_VIEW_DELETED ? "= 1"
                                                    : "= 0");
     for (size_t i = 0; i < f.count; i++)
@@ -378,8 +378,8 @@ build(struct slw_sql *sql, const struct slw_track_query *q, struct slw_arena *a,
         TRY(slw_order_parse(q->order_by[i], a, &o, err));
         TRY(add_order(sql, &o, err));
     }
-    slw_sql_add(sql, q->order_count ? "e.id ASC"
-                                    : "e.created_at_ms DESC, e.id ASC");
+    slw_sql_add(sql,
+                q->order_count ? "e.id ASC" : "e.created_at_ms DESC, e.id ASC");
     slw_sql_add(sql, " LIMIT ");
     slw_sql_i64(sql, (int64_t)q->limit + 1);
     slw_sql_add(sql, " OFFSET ");

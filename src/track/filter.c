@@ -16,8 +16,8 @@ struct reader {
 };
 
 static const char *const OP_NAMES[] = {
-    "=", "!=", "<", "<=", ">", ">=", "LIKE", "ILIKE", "IN", "NOT IN",
-    "IS NULL", "IS NOT NULL"};
+    "=",    "!=",    "<",  "<=",     ">",       ">=",
+    "LIKE", "ILIKE", "IN", "NOT IN", "IS NULL", "IS NOT NULL"};
 
 const char *
 slw_filter_op_name(enum slw_filter_op op)
@@ -200,8 +200,8 @@ read_list(struct reader *r, struct slw_filter_clause *c, struct slw_err *err)
                             SLW_FMT(rest_of(r)));
         struct slw_str v = {0};
         TRY(quoted(r, &v, err));
-        c->list = track_grow(r->arena, c->list, sizeof(*c->list),
-                             c->list_count, &cap);
+        c->list = track_grow(r->arena, c->list, sizeof(*c->list), c->list_count,
+                             &cap);
         c->list[c->list_count++] = v;
     } while (take_char(r, ','));
     if (!take_char(r, ')'))
@@ -457,13 +457,20 @@ track_entity_of(struct slw_str word, enum track_entity *out,
     static const struct {
         const char *word;
         enum track_entity entity;
-    } words[] = {{"", TRACK_ATTRIBUTE},          {"attribute", TRACK_ATTRIBUTE},
-                 {"attributes", TRACK_ATTRIBUTE}, {"attr", TRACK_ATTRIBUTE},
-                 {"run", TRACK_ATTRIBUTE},        {"metric", TRACK_METRIC},
-                 {"metrics", TRACK_METRIC},       {"param", TRACK_PARAM},
-                 {"params", TRACK_PARAM},         {"parameter", TRACK_PARAM},
-                 {"parameters", TRACK_PARAM},     {"tag", TRACK_TAG},
-                 {"tags", TRACK_TAG},             {"dataset", TRACK_DATASET},
+    } words[] = {{"", TRACK_ATTRIBUTE},
+                 {"attribute", TRACK_ATTRIBUTE},
+                 {"attributes", TRACK_ATTRIBUTE},
+                 {"attr", TRACK_ATTRIBUTE},
+                 {"run", TRACK_ATTRIBUTE},
+                 {"metric", TRACK_METRIC},
+                 {"metrics", TRACK_METRIC},
+                 {"param", TRACK_PARAM},
+                 {"params", TRACK_PARAM},
+                 {"parameter", TRACK_PARAM},
+                 {"parameters", TRACK_PARAM},
+                 {"tag", TRACK_TAG},
+                 {"tags", TRACK_TAG},
+                 {"dataset", TRACK_DATASET},
                  {"datasets", TRACK_DATASET}};
     for (size_t i = 0; i < SLW_ARRAY_LEN(words); i++) {
         if (slw_str_eqz(word, words[i].word)) {

@@ -14,7 +14,8 @@ static const char SQL_LATEST[] =
     "SELECT key, value, at_ms, step FROM track_metric WHERE run = ?1";
 static const char SQL_PARAMS[] =
     "SELECT key, value FROM track_param WHERE run = ?1";
-static const char SQL_TAGS[] = "SELECT key, value FROM track_tag WHERE run = ?1";
+static const char SQL_TAGS[] =
+    "SELECT key, value FROM track_tag WHERE run = ?1";
 
 static uint32_t
 get_u32(const uint8_t *p)
@@ -147,8 +148,8 @@ latest_read(struct slw_tx *tx, int64_t run, struct track_names *names,
                                .at_ms = slw_col_i64(&st, 2),
                                .step = slw_col_i64(&st, 3)};
         TRY(track_name(tx, names, slw_col_i64(&st, 0), &m.key, err));
-        out->metrics = track_grow(a, out->metrics, sizeof(m),
-                                  out->metric_count, &cap);
+        out->metrics =
+            track_grow(a, out->metrics, sizeof(m), out->metric_count, &cap);
         out->metrics[out->metric_count++] = m;
     }
     if (out->metric_count > 1)

@@ -192,8 +192,8 @@ tags_read(struct slw_tx *tx, int64_t run, int64_t dataset, struct slw_arena *a,
             return SLW_OK;
         in->tags =
             track_grow(a, in->tags, sizeof(*in->tags), in->tag_count, &cap);
-        in->tags[in->tag_count++] = (struct slw_kv){slw_col_dup(&st, 0, a),
-                                                    slw_col_dup(&st, 1, a)};
+        in->tags[in->tag_count++] =
+            (struct slw_kv){slw_col_dup(&st, 0, a), slw_col_dup(&st, 1, a)};
     }
 }
 
@@ -213,9 +213,8 @@ links_read(struct slw_tx *tx, int64_t run, struct slw_arena *a,
         struct slw_model_link link = {slw_col_dup(&st, 1, a),
                                       slw_col_i64(&st, 2)};
         if (slw_col_i64(&st, 0)) {
-            out->model_outputs =
-                track_grow(a, out->model_outputs, sizeof(link),
-                           out->model_output_count, &out_cap);
+            out->model_outputs = track_grow(a, out->model_outputs, sizeof(link),
+                                            out->model_output_count, &out_cap);
             out->model_outputs[out->model_output_count++] = link;
         } else {
             out->model_inputs = track_grow(a, out->model_inputs, sizeof(link),

@@ -134,12 +134,12 @@ params_put(struct slw_tx *tx, int64_t run, struct slw_str run_id,
         struct slw_str old = {0};
         TRY(param_add(tx, run, params[i], &a, &differs, &old, err));
         if (differs && list.len < SLW_ERR_MSG_SIZE)
-            slw_buf_printf(
-                &list, "%s{'key': '%.*s', 'old_value': '%.*s', "
-                       "'new_value': '%.*s'}",
-                list.len ? ", " : "", SLW_FMT(params[i].key),
-                SLW_FMT(slw_track_cut(old, 100)),
-                SLW_FMT(slw_track_cut(params[i].value, 100)));
+            slw_buf_printf(&list,
+                           "%s{'key': '%.*s', 'old_value': '%.*s', "
+                           "'new_value': '%.*s'}",
+                           list.len ? ", " : "", SLW_FMT(params[i].key),
+                           SLW_FMT(slw_track_cut(old, 100)),
+                           SLW_FMT(slw_track_cut(params[i].value, 100)));
     }
     if (list.len)
         return slw_fail(err, SLW_CONFLICT,
@@ -278,15 +278,17 @@ metrics_put(struct slw_tx *tx, int64_t run, const struct slw_metric *metrics,
     if (count == 0)
         return SLW_OK;
     SLW_AUTO(slw_arena, a);
+    SLW_AUTO(slw_stmt, find);
     struct point *points = SLW_ARENA_NEW(&a, struct point, count);
+    TRY(track_key_find_prepare(tx, &find, err));
     for (size_t i = 0; i < count; i++) {
         const struct slw_metric *m = &metrics[i];
         if (i > 0 && slw_str_eq(m->key, metrics[i - 1].key))
             points[i].key = points[i - 1].key;
         else
-            TRY(track_key_intern(tx, m->key, &points[i].key, err));
-        points[i].value = isinf(m->value) ? copysign(DBL_MAX, m->value)
-                                          : m->value;
+            TRY(track_key_intern_with(tx, &find, m->key, &points[i].key, err));
+        points[i].value =
+            isinf(m->value) ? copysign(DBL_MAX, m->value) : m->value;
         points[i].at_ms = m->at_ms;
         points[i].step = m->step;
     }
@@ -299,12 +301,12 @@ metrics_check(const struct slw_metric *metrics, size_t count,
               struct slw_err *err)
 {
     for (size_t i = 0; i < count; i++) {
-        char what[48];
-        if (count == 1)
-            snprintf(what, sizeof(what), "name");
-        else
+        if (slw_track_key_check(metrics[i].key, "name", err) != SLW_OK) {
+            char what[48]; /* which one, told only on failure */
             snprintf(what, sizeof(what), "metrics[%zu].name", i);
-        TRY(slw_track_key_check(metrics[i].key, what, err));
+            return slw_track_key_check(metrics[i].key,
+                                       count == 1 ? "name" : what, err);
+        }
         if (metrics[i].at_ms < 0)
             return slw_fail(err, SLW_INVALID,
                             "Got invalid timestamp %lld for metric '%.*s'. "
@@ -326,9 +328,11 @@ slw_track_log(struct slw_tx *tx, struct slw_str run_id,
     int64_t run = 0;
     TRY(metrics_check(metrics, metric_count, err));
     for (size_t i = 0; i < param_count; i++) {
-        char what[48];
-        snprintf(what, sizeof(what), "params[%zu].key", i);
-        TRY(slw_track_key_check(params[i].key, what, err));
+        if (slw_track_key_check(params[i].key, "key", err) != SLW_OK) {
+            char what[48];
+            snprintf(what, sizeof(what), "params[%zu].key", i);
+            return slw_track_key_check(params[i].key, what, err);
+        }
     }
     TRY(track_run_number(tx, run_id, true, &run, err));
     TRY(params_put(tx, run, run_id, params, param_count, err));

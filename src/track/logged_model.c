@@ -98,9 +98,8 @@ slw_track_logged_create(struct slw_tx *tx, int64_t now_ms,
     if (m.name.len == 0)
         m.name = track_name_invent(a, hex);
     const char *slash = slw_str_ends(e.artifact_location, "/") ? "" : "/";
-    m.artifact_uri =
-        slw_arena_printf(a, "%.*s%smodels/m-%s/artifacts",
-                         SLW_FMT(e.artifact_location), slash, hex);
+    m.artifact_uri = slw_arena_printf(a, "%.*s%smodels/m-%s/artifacts",
+                                      SLW_FMT(e.artifact_location), slash, hex);
     m.created_at_ms = now_ms;
     TRY(model_insert(tx, &m, err));
     TRY(slw_track_logged_put(tx, now_ms, m.id, model->params,
@@ -125,8 +124,8 @@ kv_read(struct slw_tx *tx, const char *sql, struct slw_str id,
         if (!row)
             break;
         items = track_grow(a, items, sizeof(*items), count, &cap);
-        items[count++] = (struct slw_kv){slw_col_dup(&st, 0, a),
-                                         slw_col_dup(&st, 1, a)};
+        items[count++] =
+            (struct slw_kv){slw_col_dup(&st, 0, a), slw_col_dup(&st, 1, a)};
     }
     *out = items;
     *out_count = count;
@@ -258,9 +257,9 @@ slw_track_logged_put(struct slw_tx *tx, int64_t now_ms, struct slw_str id,
     (void)now_ms; /* MLflow's last_updated moves with the status only */
     TRY(require(tx, id, err));
     for (size_t i = 0; i < param_count; i++) {
-        struct slw_kv p = {params[i].key,
-                           slw_track_cut(params[i].value,
-                                         SLW_TRACK_PARAM_CHARS_MAX)};
+        struct slw_kv p = {
+            params[i].key,
+            slw_track_cut(params[i].value, SLW_TRACK_PARAM_CHARS_MAX)};
         TRY(slw_track_key_check(p.key, "key", err));
         TRY(kv_write(tx, SQL_PARAM_ADD, id, p, err));
         if (slw_tx_changes(tx) == 0)
@@ -269,9 +268,8 @@ slw_track_logged_put(struct slw_tx *tx, int64_t now_ms, struct slw_str id,
                             SLW_FMT(id), SLW_FMT(p.key));
     }
     for (size_t i = 0; i < tag_count; i++) {
-        struct slw_kv t = {tags[i].key,
-                           slw_track_cut(tags[i].value,
-                                         SLW_TRACK_TAG_CHARS_MAX)};
+        struct slw_kv t = {
+            tags[i].key, slw_track_cut(tags[i].value, SLW_TRACK_TAG_CHARS_MAX)};
         TRY(slw_track_key_check(t.key, "key", err));
         TRY(kv_write(tx, SQL_TAG_PUT, id, t, err));
     }

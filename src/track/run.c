@@ -215,8 +215,8 @@ slw_track_run_end(struct slw_tx *tx, struct slw_str id,
                   enum slw_run_status status, int64_t end_ms,
                   struct slw_err *err)
 {
-    return slw_track_run_update(tx, id, status, end_ms,
-                                (struct slw_str){"", 0}, err);
+    return slw_track_run_update(tx, id, status, end_ms, (struct slw_str){"", 0},
+                                err);
 }
 
 enum slw_rc

@@ -290,8 +290,9 @@ add_scope(struct plan *p, const struct slw_track_query *q)
         slw_sql_add(&p->sql, ")");
     }
     if (q->view != SLW_VIEW_ALL)
-        slw_sql_add(&p->sql, q->view == SLW_VIEW_DELETED ? " AND r.deleted = 1"
-                                                         : " AND r.deleted = 0");
+        slw_sql_add(&p->sql, q->view == SLW_VIEW_DELETED
+                                 ? " AND r.deleted = 1"
+                                 : " AND r.deleted = 0");
 }
 
 static enum slw_rc

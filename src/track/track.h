@@ -64,16 +64,12 @@ SLW_MUST_USE enum slw_rc slw_track_experiment_ensure(struct slw_tx *tx,
                                                      int64_t *out_id,
                                                      struct slw_err *err);
 /* Start a run.  run->id empty: a new one is made; strings in the arena. */
-SLW_MUST_USE enum slw_rc slw_track_run_create(struct slw_tx *tx,
-                                              int64_t start_ms,
-                                              int64_t experiment_id,
-                                              struct slw_str name,
-                                              struct slw_str user,
-                                              const struct slw_kv *tags,
-                                              size_t tag_count,
-                                              struct slw_arena *a,
-                                              struct slw_run *out,
-                                              struct slw_err *err);
+SLW_MUST_USE enum slw_rc
+slw_track_run_create(struct slw_tx *tx, int64_t start_ms, int64_t experiment_id,
+                     struct slw_str name, struct slw_str user,
+                     const struct slw_kv *tags, size_t tag_count,
+                     struct slw_arena *a, struct slw_run *out,
+                     struct slw_err *err);
 SLW_MUST_USE enum slw_rc slw_track_run_get(struct slw_tx *tx, struct slw_str id,
                                            struct slw_arena *a,
                                            struct slw_run *out,
@@ -83,52 +79,48 @@ SLW_MUST_USE enum slw_rc slw_track_run_end(struct slw_tx *tx, struct slw_str id,
                                            int64_t end_ms, struct slw_err *err);
 /* One batch: params (write-once), metrics, tags; all or nothing.
  * Errors CONFLICT: a param has another value; INVALID; NOT_FOUND. */
-SLW_MUST_USE enum slw_rc slw_track_log(struct slw_tx *tx, struct slw_str run_id,
-                                       const struct slw_kv *params,
-                                       size_t param_count,
-                                       const struct slw_metric *metrics,
-                                       size_t metric_count,
-                                       const struct slw_kv *tags,
-                                       size_t tag_count, struct slw_err *err);
+SLW_MUST_USE enum slw_rc
+slw_track_log(struct slw_tx *tx, struct slw_str run_id,
+              const struct slw_kv *params, size_t param_count,
+              const struct slw_metric *metrics, size_t metric_count,
+              const struct slw_kv *tags, size_t tag_count, struct slw_err *err);
 /* A dataset used by a run (context "training" …). */
-SLW_MUST_USE enum slw_rc slw_track_input(struct slw_tx *tx,
-                                         struct slw_str run_id,
-                                         struct slw_str name,
-                                         struct slw_str digest,
-                                         struct slw_str source_json,
-                                         struct slw_str context,
-                                         struct slw_err *err);
+SLW_MUST_USE enum slw_rc
+slw_track_input(struct slw_tx *tx, struct slw_str run_id, struct slw_str name,
+                struct slw_str digest, struct slw_str source_json,
+                struct slw_str context, struct slw_err *err);
 /* An artifact of a run: bytes already stored as a blob. */
-SLW_MUST_USE enum slw_rc slw_track_artifact_put(struct slw_tx *tx,
-                                                struct slw_str run_id,
-                                                struct slw_str path,
-                                                struct slw_str blob_hash,
-                                                int64_t size,
-                                                struct slw_err *err);
+SLW_MUST_USE enum slw_rc
+slw_track_artifact_put(struct slw_tx *tx, struct slw_str run_id,
+                       struct slw_str path, struct slw_str blob_hash,
+                       int64_t size, struct slw_err *err);
 /* Latest value of each metric, all params, all tags of a run. */
-SLW_MUST_USE enum slw_rc slw_track_run_values(
-    struct slw_tx *tx, struct slw_str run_id, struct slw_arena *a,
-    struct slw_metric **metrics, size_t *metric_count, struct slw_kv **params,
-    size_t *param_count, struct slw_kv **tags, size_t *tag_count,
-    struct slw_err *err);
+SLW_MUST_USE enum slw_rc
+slw_track_run_values(struct slw_tx *tx, struct slw_str run_id,
+                     struct slw_arena *a, struct slw_metric **metrics,
+                     size_t *metric_count, struct slw_kv **params,
+                     size_t *param_count, struct slw_kv **tags,
+                     size_t *tag_count, struct slw_err *err);
 
 /* ---- experiments ---- */
 enum slw_view_stage { SLW_VIEW_ACTIVE, SLW_VIEW_DELETED, SLW_VIEW_ALL };
 
 /* location empty: "mlflow-artifacts:/<id>".
  * Errors CONFLICT: the name is taken (by a deleted one too); INVALID. */
-SLW_MUST_USE enum slw_rc slw_track_experiment_create(
-    struct slw_tx *tx, int64_t now_ms, struct slw_str name,
-    struct slw_str location, const struct slw_kv *tags, size_t tag_count,
-    int64_t *out_id, struct slw_err *err);
+SLW_MUST_USE enum slw_rc
+slw_track_experiment_create(struct slw_tx *tx, int64_t now_ms,
+                            struct slw_str name, struct slw_str location,
+                            const struct slw_kv *tags, size_t tag_count,
+                            int64_t *out_id, struct slw_err *err);
 /* Deleted ones too.  Errors NOT_FOUND. */
 SLW_MUST_USE enum slw_rc slw_track_experiment_get(struct slw_tx *tx, int64_t id,
                                                   struct slw_arena *a,
                                                   struct slw_experiment *out,
                                                   struct slw_err *err);
-SLW_MUST_USE enum slw_rc slw_track_experiment_by_name(
-    struct slw_tx *tx, struct slw_str name, struct slw_arena *a,
-    struct slw_experiment *out, struct slw_err *err);
+SLW_MUST_USE enum slw_rc
+slw_track_experiment_by_name(struct slw_tx *tx, struct slw_str name,
+                             struct slw_arena *a, struct slw_experiment *out,
+                             struct slw_err *err);
 SLW_MUST_USE enum slw_rc slw_track_experiment_rename(struct slw_tx *tx,
                                                      int64_t now_ms, int64_t id,
                                                      struct slw_str name,
@@ -139,28 +131,25 @@ SLW_MUST_USE enum slw_rc slw_track_experiment_mark(struct slw_tx *tx,
                                                    int64_t now_ms, int64_t id,
                                                    bool deleted,
                                                    struct slw_err *err);
-SLW_MUST_USE enum slw_rc slw_track_experiment_tag_set(struct slw_tx *tx,
-                                                      int64_t id,
-                                                      struct slw_str key,
-                                                      struct slw_str value,
-                                                      struct slw_err *err);
+SLW_MUST_USE enum slw_rc
+slw_track_experiment_tag_set(struct slw_tx *tx, int64_t id, struct slw_str key,
+                             struct slw_str value, struct slw_err *err);
 SLW_MUST_USE enum slw_rc slw_track_experiment_tag_remove(struct slw_tx *tx,
                                                          int64_t id,
                                                          struct slw_str key,
                                                          struct slw_err *err);
-SLW_MUST_USE enum slw_rc slw_track_experiment_tags(
-    struct slw_tx *tx, int64_t id, struct slw_arena *a, struct slw_kv **out,
-    size_t *out_count, struct slw_err *err);
+SLW_MUST_USE enum slw_rc
+slw_track_experiment_tags(struct slw_tx *tx, int64_t id, struct slw_arena *a,
+                          struct slw_kv **out, size_t *out_count,
+                          struct slw_err *err);
 
 /* ---- runs ---- */
 /* What MLflow's runs/update may change; status 0 and empty name: as it is;
  * end_ms < 0: as it is. */
-SLW_MUST_USE enum slw_rc slw_track_run_update(struct slw_tx *tx,
-                                              struct slw_str id,
-                                              enum slw_run_status status,
-                                              int64_t end_ms,
-                                              struct slw_str name,
-                                              struct slw_err *err);
+SLW_MUST_USE enum slw_rc
+slw_track_run_update(struct slw_tx *tx, struct slw_str id,
+                     enum slw_run_status status, int64_t end_ms,
+                     struct slw_str name, struct slw_err *err);
 /* Delete or restore; again is no error. */
 SLW_MUST_USE enum slw_rc slw_track_run_mark(struct slw_tx *tx,
                                             struct slw_str id, bool deleted,
@@ -177,13 +166,10 @@ SLW_MUST_USE enum slw_rc slw_track_param(struct slw_tx *tx,
                                          struct slw_err *err);
 /* All points of a metric, each once, by (at_ms, step, value).
  * Errors NOT_FOUND: no such run; LIMIT: more than SLW_TRACK_HISTORY_MAX */
-SLW_MUST_USE enum slw_rc slw_track_history(struct slw_tx *tx,
-                                           struct slw_str run_id,
-                                           struct slw_str key,
-                                           struct slw_arena *a,
-                                           struct slw_metric **out,
-                                           size_t *out_count,
-                                           struct slw_err *err);
+SLW_MUST_USE enum slw_rc
+slw_track_history(struct slw_tx *tx, struct slw_str run_id, struct slw_str key,
+                  struct slw_arena *a, struct slw_metric **out,
+                  size_t *out_count, struct slw_err *err);
 
 /* ---- inputs and outputs of runs ---- */
 struct slw_input {
@@ -201,9 +187,10 @@ SLW_MUST_USE enum slw_rc slw_track_inputs_put(struct slw_tx *tx,
                                               const struct slw_input *inputs,
                                               size_t input_count,
                                               struct slw_err *err);
-SLW_MUST_USE enum slw_rc slw_track_model_links_put(
-    struct slw_tx *tx, struct slw_str run_id, bool is_output,
-    const struct slw_model_link *links, size_t link_count, struct slw_err *err);
+SLW_MUST_USE enum slw_rc
+slw_track_model_links_put(struct slw_tx *tx, struct slw_str run_id,
+                          bool is_output, const struct slw_model_link *links,
+                          size_t link_count, struct slw_err *err);
 
 /* ---- search ---- */
 struct slw_track_query {
@@ -227,21 +214,20 @@ struct slw_run_full {
     size_t metric_count, param_count, tag_count, input_count;
     size_t model_input_count, model_output_count;
 };
-SLW_MUST_USE enum slw_rc slw_track_run_full(struct slw_tx *tx,
-                                            struct slw_str id,
-                                            struct slw_arena *a,
-                                            struct slw_run_full *out,
-                                            struct slw_err *err);
+SLW_MUST_USE enum slw_rc
+slw_track_run_full(struct slw_tx *tx, struct slw_str id, struct slw_arena *a,
+                   struct slw_run_full *out, struct slw_err *err);
 /* Out  *out_more: there are runs behind this page
  * Errors INVALID: what is wrong in filter or order_by */
-SLW_MUST_USE enum slw_rc slw_track_run_search(
-    struct slw_tx *tx, const struct slw_track_query *q, struct slw_arena *a,
-    struct slw_run_full **out, size_t *out_count, bool *out_more,
-    struct slw_err *err);
-SLW_MUST_USE enum slw_rc slw_track_experiment_search(
-    struct slw_tx *tx, const struct slw_track_query *q, struct slw_arena *a,
-    struct slw_experiment **out, size_t *out_count, bool *out_more,
-    struct slw_err *err);
+SLW_MUST_USE enum slw_rc
+slw_track_run_search(struct slw_tx *tx, const struct slw_track_query *q,
+                     struct slw_arena *a, struct slw_run_full **out,
+                     size_t *out_count, bool *out_more, struct slw_err *err);
+SLW_MUST_USE enum slw_rc
+slw_track_experiment_search(struct slw_tx *tx, const struct slw_track_query *q,
+                            struct slw_arena *a, struct slw_experiment **out,
+                            size_t *out_count, bool *out_more,
+                            struct slw_err *err);
 
 /* ---- artifacts: files by path in one tree ---- */
 struct slw_artifact {
@@ -262,18 +248,14 @@ SLW_MUST_USE enum slw_rc slw_track_file_put(struct slw_tx *tx,
                                             struct slw_str path,
                                             struct slw_str blob_hash,
                                             int64_t size, struct slw_err *err);
-SLW_MUST_USE enum slw_rc slw_track_file_get(struct slw_tx *tx,
-                                            struct slw_str path,
-                                            struct slw_arena *a,
-                                            struct slw_artifact *out,
-                                            struct slw_err *err);
+SLW_MUST_USE enum slw_rc
+slw_track_file_get(struct slw_tx *tx, struct slw_str path, struct slw_arena *a,
+                   struct slw_artifact *out, struct slw_err *err);
 /* One level below a folder ("" is the top), in byte order; none: empty. */
-SLW_MUST_USE enum slw_rc slw_track_file_list(struct slw_tx *tx,
-                                             struct slw_str folder,
-                                             struct slw_arena *a,
-                                             struct slw_artifact **out,
-                                             size_t *out_count,
-                                             struct slw_err *err);
+SLW_MUST_USE enum slw_rc
+slw_track_file_list(struct slw_tx *tx, struct slw_str folder,
+                    struct slw_arena *a, struct slw_artifact **out,
+                    size_t *out_count, struct slw_err *err);
 /* A file, or a folder with all below.  Errors NOT_FOUND. */
 SLW_MUST_USE enum slw_rc slw_track_file_remove(struct slw_tx *tx,
                                                struct slw_str path,
@@ -307,36 +289,36 @@ struct slw_logged_model {
 SLW_MUST_USE enum slw_rc slw_track_logged_create(
     struct slw_tx *tx, int64_t now_ms, const struct slw_logged_model *model,
     struct slw_arena *a, struct slw_logged_model *out, struct slw_err *err);
-SLW_MUST_USE enum slw_rc slw_track_logged_get(struct slw_tx *tx,
-                                              struct slw_str id,
-                                              bool deleted_too,
-                                              struct slw_arena *a,
-                                              struct slw_logged_model *out,
-                                              struct slw_err *err);
-SLW_MUST_USE enum slw_rc slw_track_logged_finalize(
-    struct slw_tx *tx, int64_t now_ms, struct slw_str id,
-    enum slw_logged_status status, struct slw_err *err);
+SLW_MUST_USE enum slw_rc
+slw_track_logged_get(struct slw_tx *tx, struct slw_str id, bool deleted_too,
+                     struct slw_arena *a, struct slw_logged_model *out,
+                     struct slw_err *err);
+SLW_MUST_USE enum slw_rc
+slw_track_logged_finalize(struct slw_tx *tx, int64_t now_ms, struct slw_str id,
+                          enum slw_logged_status status, struct slw_err *err);
 SLW_MUST_USE enum slw_rc slw_track_logged_delete(struct slw_tx *tx,
                                                  int64_t now_ms,
                                                  struct slw_str id,
                                                  struct slw_err *err);
 /* Add params (each key once: CONFLICT) and set tags. */
-SLW_MUST_USE enum slw_rc slw_track_logged_put(
-    struct slw_tx *tx, int64_t now_ms, struct slw_str id,
-    const struct slw_kv *params, size_t param_count, const struct slw_kv *tags,
-    size_t tag_count, struct slw_err *err);
+SLW_MUST_USE enum slw_rc
+slw_track_logged_put(struct slw_tx *tx, int64_t now_ms, struct slw_str id,
+                     const struct slw_kv *params, size_t param_count,
+                     const struct slw_kv *tags, size_t tag_count,
+                     struct slw_err *err);
 SLW_MUST_USE enum slw_rc slw_track_logged_tag_remove(struct slw_tx *tx,
                                                      struct slw_str id,
                                                      struct slw_str key,
                                                      struct slw_err *err);
 /* Points that belong to logged models; unknown models are left out. */
-SLW_MUST_USE enum slw_rc slw_track_logged_metrics(
-    struct slw_tx *tx, const struct slw_model_metric *metrics,
-    size_t metric_count, struct slw_err *err);
-SLW_MUST_USE enum slw_rc slw_track_logged_search(
-    struct slw_tx *tx, const struct slw_track_query *q, struct slw_arena *a,
-    struct slw_logged_model **out, size_t *out_count, bool *out_more,
-    struct slw_err *err);
+SLW_MUST_USE enum slw_rc
+slw_track_logged_metrics(struct slw_tx *tx,
+                         const struct slw_model_metric *metrics,
+                         size_t metric_count, struct slw_err *err);
+SLW_MUST_USE enum slw_rc
+slw_track_logged_search(struct slw_tx *tx, const struct slw_track_query *q,
+                        struct slw_arena *a, struct slw_logged_model **out,
+                        size_t *out_count, bool *out_more, struct slw_err *err);
 
 /* ---- MLflow's filter and order grammar, for this room and the registry ----
  * clause (AND clause)*; clause: [entity.]key op value. */
@@ -422,8 +404,7 @@ SLW_MUST_USE enum slw_rc slw_sql_prepare(struct slw_sql *q, struct slw_tx *tx,
 struct slw_str slw_track_cut(struct slw_str s, size_t count_max);
 /* Key of a metric, param or tag: letters, digits, _ - . space : /, and equal
  * to itself as a normalised path.  what: "metrics[0].name", for the message. */
-SLW_MUST_USE enum slw_rc slw_track_key_check(struct slw_str key,
-                                             const char *what,
-                                             struct slw_err *err);
+SLW_MUST_USE enum slw_rc
+slw_track_key_check(struct slw_str key, const char *what, struct slw_err *err);
 
 #endif

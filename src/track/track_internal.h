@@ -29,6 +29,16 @@ SLW_MUST_USE enum slw_rc track_key_intern(struct slw_tx *tx,
 SLW_MUST_USE enum slw_rc track_key_find(struct slw_tx *tx, struct slw_str name,
                                         int64_t *out_id, struct slw_err *err);
 
+/* The same for many names in a row: one statement, prepared once. */
+SLW_MUST_USE enum slw_rc track_key_find_prepare(struct slw_tx *tx,
+                                                struct slw_stmt *find,
+                                                struct slw_err *err);
+SLW_MUST_USE enum slw_rc track_key_intern_with(struct slw_tx *tx,
+                                               struct slw_stmt *find,
+                                               struct slw_str name,
+                                               int64_t *out_id,
+                                               struct slw_err *err);
+
 /* Names already asked for, by number: an open-addressed table. */
 struct track_names {
     struct slw_arena *arena;

@@ -21,24 +21,39 @@ track_grow(struct slw_arena *a, void *items, size_t item_size, size_t count,
 }
 
 enum slw_rc
-track_key_find(struct slw_tx *tx, struct slw_str name, int64_t *out_id,
-               struct slw_err *err)
+track_key_find_prepare(struct slw_tx *tx, struct slw_stmt *find,
+                       struct slw_err *err)
 {
-    SLW_AUTO(slw_stmt, st);
+    return slw_stmt_prepare(find, tx, SQL_KEY_FIND, err);
+}
+
+static enum slw_rc
+find_with(struct slw_stmt *find, struct slw_str name, int64_t *out_id,
+          struct slw_err *err)
+{
     bool row = false;
-    TRY(slw_stmt_prepare(&st, tx, SQL_KEY_FIND, err));
-    slw_stmt_str(&st, 1, name);
-    TRY(slw_stmt_step(&st, &row, err));
-    *out_id = row ? slw_col_i64(&st, 0) : -1;
+    slw_stmt_str(find, 1, name);
+    TRY(slw_stmt_step(find, &row, err));
+    *out_id = row ? slw_col_i64(find, 0) : -1;
+    slw_stmt_reset(find);
     return SLW_OK;
 }
 
 enum slw_rc
-track_key_intern(struct slw_tx *tx, struct slw_str name, int64_t *out_id,
-                 struct slw_err *err)
+track_key_find(struct slw_tx *tx, struct slw_str name, int64_t *out_id,
+               struct slw_err *err)
+{
+    SLW_AUTO(slw_stmt, find);
+    TRY(track_key_find_prepare(tx, &find, err));
+    return find_with(&find, name, out_id, err);
+}
+
+enum slw_rc
+track_key_intern_with(struct slw_tx *tx, struct slw_stmt *find,
+                      struct slw_str name, int64_t *out_id, struct slw_err *err)
 {
     int64_t id = -1;
-    TRY(track_key_find(tx, name, &id, err));
+    TRY(find_with(find, name, &id, err));
     if (id < 0) {
         SLW_AUTO(slw_stmt, st);
         TRY(slw_stmt_prepare(&st, tx, SQL_KEY_ADD, err));
@@ -50,6 +65,15 @@ track_key_intern(struct slw_tx *tx, struct slw_str name, int64_t *out_id,
         return slw_fail(err, SLW_LIMIT, "too many different names were logged");
     *out_id = id;
     return SLW_OK;
+}
+
+enum slw_rc
+track_key_intern(struct slw_tx *tx, struct slw_str name, int64_t *out_id,
+                 struct slw_err *err)
+{
+    SLW_AUTO(slw_stmt, find);
+    TRY(track_key_find_prepare(tx, &find, err));
+    return track_key_intern_with(tx, &find, name, out_id, err);
 }
 
 static size_t
@@ -248,10 +272,10 @@ track_name_invent(struct slw_arena *a, const char hex[33])
         "sharp",  "sleek",  "smart",  "spry",   "stout", "swift", "tidy",
         "upbeat", "vivid",  "warm",   "wise"};
     static const char *const who[] = {
-        "auk",   "bee",    "boar",  "carp",  "colt",  "crane", "crow", "deer",
-        "dove",  "eel",    "elk",   "finch", "fox",   "frog",  "goat", "grouse",
-        "hare",  "heron",  "ibex",  "koi",   "lark",  "lynx",  "mole", "newt",
-        "otter", "owl",    "perch", "quail", "robin", "seal",  "stoat", "wren"};
+        "auk",   "bee",   "boar",  "carp",  "colt",  "crane", "crow",  "deer",
+        "dove",  "eel",   "elk",   "finch", "fox",   "frog",  "goat",  "grouse",
+        "hare",  "heron", "ibex",  "koi",   "lark",  "lynx",  "mole",  "newt",
+        "otter", "owl",   "perch", "quail", "robin", "seal",  "stoat", "wren"};
     unsigned r = 0;
     for (size_t i = 0; i < 7; i++)
         r = r * 16 + (unsigned)hex_of(hex[i]);

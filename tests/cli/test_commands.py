@@ -229,7 +229,7 @@ def test_the_data_commands_from_add_to_get(tmp_path, shops):
     assert [v["version"] for v in log] == [2, 1]
     assert shops.cli_json("data", "list")["datasets"][0]["name"] == "sales"
     diff = shops.cli_json("data", "diff", "sales", "1", "2")
-    assert (diff["rows_added"], diff["rows_removed"]) == (6, 0)
+    assert (diff["rows"]["added"], diff["rows"]["removed"]) == (6, 0)
     shown = shops.cli_json("data", "show", "sales@1")
     assert [c["name"] for c in shown["schema"]] == ["shop", "day", "amount"]
     assert "amount" in json.dumps(shops.cli_json("data", "profile", "sales"))

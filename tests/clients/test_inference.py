@@ -1,15 +1,12 @@
-"""The serving dialects with somebody else's client (tritonclient) and raw HTTP.
-
-A deployment is made the short way: a model of flavour "rule" needs no
-training.  The binary offers no such way over HTTP, so these tests use the
-demo project's deployment where one is trained, and otherwise a tiny project
-of their own (fixture `deployed`).
-"""
+"""The serving dialects with somebody else's client (tritonclient) and raw HTTP,
+on a small deployment with a champion; columns are sent along or looked up."""
 import http.client
 import json
 import urllib.parse
 
 import pytest
+
+from conftest import Shops
 
 np = pytest.importorskip("numpy")
 tritonhttp = pytest.importorskip("tritonclient.http")
@@ -61,6 +58,15 @@ class Target:
 def features(x, datatype="FP64"):
     return {"inputs": [{"name": "features", "shape": list(x.shape),
                         "datatype": datatype, "data": x.tolist()}]}
+
+
+@pytest.fixture(scope="module")
+def deployed(tmp_path_factory):
+    with Shops(tmp_path_factory.mktemp("inference")) as s:
+        s.train()
+        s.done(s.post("/api/v1/features/materialize"))
+        s.deploy(1)
+        yield s.url, "next-amount"
 
 
 @pytest.fixture(scope="module")
@@ -146,6 +152,29 @@ def test_one_tensor_a_column_equals_the_matrix(triton, target):
     got = triton.infer(target.name, tensors, parameters={"key": "k"})
     _, want = target.infer({**features(x), "parameters": {"key": "k"}})
     assert got.as_numpy("prediction").tolist() == want["outputs"][0]["data"]
+
+
+# ---- features looked up by the entity ----
+
+def test_entities_are_looked_up_in_json_and_binary(triton, target):
+    entity = target.meta["parameters"]["entity"]
+    known = {"shop": ["A", "B"], "symbol": ["AAPL", "AAPL"]}[entity]
+    tensor = tritonhttp.InferInput(entity, [2, 1], "BYTES")
+    values = np.array(known, dtype=object).reshape(2, 1)
+    for binary in (True, False):
+        tensor.set_data_from_numpy(values, binary_data=binary)
+        got = triton.infer(target.name, [tensor], parameters={"key": "k"})
+        assert np.isfinite(got.as_numpy("prediction")).all()
+        assert got.get_response()["parameters"]["event_time"] < "2024"
+    status, answer = target.infer({"inputs": [
+        {"name": entity, "shape": [2], "datatype": "BYTES",
+         "data": [known[0], "nobody"]}]})
+    assert status == 404
+    assert "row 1" in answer["error"] and "'nobody'" in answer["error"]
+    scored = target.post(f"/deployments/{target.name}/invocations",
+                         {"dataframe_records": [{entity: known[0]}],
+                          "params": {"key": "k"}})
+    assert scored[1]["predictions"] == [got.as_numpy("prediction")[0]]
 
 
 # ---- raw HTTP ----

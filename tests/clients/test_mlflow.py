@@ -21,7 +21,7 @@ from mlflow import MlflowClient, MlflowException  # noqa: E402
 from mlflow.entities import Metric, Param, RunTag, ViewType  # noqa: E402
 from mlflow.exceptions import RestException  # noqa: E402
 
-from tests.conftest import Server  # noqa: E402
+from conftest import Server  # noqa: E402
 
 
 @pytest.fixture(scope="module")

@@ -102,7 +102,7 @@ def test_a_view_that_looks_ahead_is_refused_by_the_name_of_the_feature(feats):
     ("SELECT shop, day, amount FROM other", "other"),
     ("SELECT shop, day, amount FROM sales; DROP TABLE sales", "one SELECT"),
     ("SELECT shop, day, amount FROM sales UNION ALL SELECT shop, day, amount "
-     "FROM sales", "two"),
+     "FROM sales", "there must be one"),
     ("SELECT shop, day, 1 AS x FROM read_csv('/etc/passwd')", "")])
 def test_sql_that_cannot_be_a_view_is_refused_in_words(feats, sql, word):
     answer = put(feats, "bad", sql=sql)

@@ -1,6 +1,7 @@
 /* test_v2_body.c -- the reader of V2 infer bodies: what it takes, and a
  * sentence for everything it does not. */
 #include "api/serving.h"
+#include "base/rng.h"
 #include "tests/slw_test.h"
 
 static enum slw_rc
@@ -100,11 +101,19 @@ data_may_be_flat_or_nested_as_the_shape_says(void **state)
 static void
 numbers_are_exact(void **state)
 {
-    static const char *const texts[] = {
-        "0.1",  "-0", "1e22", "1e23", "123456789012345678",
-        "5e-324", "2.2250738585072011e-308", "1.7976931348623157e308",
-        "9007199254740993", "0.30000000000000004", "3.141592653589793238462643",
-        "1e-400", "123456789e-30"};
+    static const char *const texts[] = {"0.1",
+                                        "-0",
+                                        "1e22",
+                                        "1e23",
+                                        "123456789012345678",
+                                        "5e-324",
+                                        "2.2250738585072011e-308",
+                                        "1.7976931348623157e308",
+                                        "9007199254740993",
+                                        "0.30000000000000004",
+                                        "3.141592653589793238462643",
+                                        "1e-400",
+                                        "123456789e-30"};
     for (size_t i = 0; i < ARRAY_LEN(texts); i++) {
         struct slw_err err;
         char data[64];
@@ -116,6 +125,36 @@ numbers_are_exact(void **state)
     }
 }
 
+/* Random doubles and decimals of many lengths, against the C library. */
+static void
+random_numbers_are_what_strtod_says(void **state)
+{
+    struct slw_rng rng;
+    slw_rng_init(&rng, 20231123);
+    for (int i = 0; i < 200000; i++) {
+        struct slw_err err;
+        char data[80];
+        double x = 7;
+        const int digits = 1 + (int)slw_rng_below(&rng, 20);
+        if (i % 2) {
+            const double v =
+                ldexp(slw_rng_f64(&rng), (int)slw_rng_below(&rng, 160) - 80);
+            snprintf(data, sizeof data, "[%.*g]", digits, v);
+        } else {
+            snprintf(data, sizeof data, "[%llu.%llue%d]",
+                     (unsigned long long)slw_rng_below(&rng, 1000000),
+                     (unsigned long long)slw_rng_u64(&rng) >> (digits * 3),
+                     (int)slw_rng_below(&rng, 60) - 30);
+        }
+        assert_ok(numbers("FP64", "[1]", data, &x, &err), err);
+        const double want = strtod(data + 1, NULL);
+        if (memcmp(&x, &want, sizeof x) != 0) {
+            print_error("%s: %.17g, not %.17g\n", data, x, want);
+            fail();
+        }
+    }
+}
+
 static void
 elements_that_do_not_fit_their_type_are_refused(void **state)
 {
@@ -123,20 +162,30 @@ elements_that_do_not_fit_their_type_are_refused(void **state)
         const char *type, *data;
         bool ok;
     } cases[] = {
-        {"FP64", "[1e999]", false},  {"FP32", "[1e39]", false},
-        {"FP32", "[0.1]", true},     {"FP64", "[true]", false},
-        {"FP64", "[\"1\"]", false},  {"FP64", "[null]", false},
-        {"INT8", "[127]", true},     {"INT8", "[128]", false},
-        {"INT8", "[-128]", true},    {"INT8", "[-129]", false},
-        {"UINT8", "[300]", false},   {"UINT8", "[-1]", false},
-        {"INT32", "[1.5]", false},   {"INT32", "[1.0]", true},
-        {"INT32", "[1e3]", true},    {"INT64", "[9007199254740993]", false},
+        {"FP64", "[1e999]", false},
+        {"FP32", "[1e39]", false},
+        {"FP32", "[0.1]", true},
+        {"FP64", "[true]", false},
+        {"FP64", "[\"1\"]", false},
+        {"FP64", "[null]", false},
+        {"INT8", "[127]", true},
+        {"INT8", "[128]", false},
+        {"INT8", "[-128]", true},
+        {"INT8", "[-129]", false},
+        {"UINT8", "[300]", false},
+        {"UINT8", "[-1]", false},
+        {"INT32", "[1.5]", false},
+        {"INT32", "[1.0]", true},
+        {"INT32", "[1e3]", true},
+        {"INT64", "[9007199254740993]", false},
         {"INT64", "[9007199254740992]", true},
         {"INT64", "[-9223372036854775808]", true},
         {"INT64", "[9223372036854775808]", false},
         {"UINT64", "[18446744073709551615]", false},
-        {"BOOL", "[true]", false},   {"FP16", "[1]", false},
-        {"BF16", "[1]", false},      {"BYTES", "[\"a\"]", false},
+        {"BOOL", "[true]", false},
+        {"FP16", "[1]", false},
+        {"BF16", "[1]", false},
+        {"BYTES", "[\"a\"]", false},
         {"FP64", "[{\"a\":1}]", false},
     };
     for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
@@ -191,8 +240,7 @@ malformed_bodies_are_refused_with_a_sentence(void **state)
             "\"data\":[1]"),
          "at most 8"},
         {IN(",\"datatype\":\"FP64\",\"shape\":[1],\"data\":1"), "list"},
-        {IN(",\"datatype\":\"FP64\",\"shape\":[1],\"data\":[NaN]"),
-         "not JSON"},
+        {IN(",\"datatype\":\"FP64\",\"shape\":[1],\"data\":[NaN]"), "not JSON"},
         {IN(",\"datatype\":\"FP64\",\"shape\":[1],\"data\":[01]"), "one zero"},
         {IN(",\"datatype\":\"FP64\",\"shape\":[1],\"data\":[1.]"), "digit"},
         {IN(",\"datatype\":\"FP64\",\"shape\":[1],\"data\":[1e]"), "digit"},
@@ -268,9 +316,9 @@ a_cut_body_is_refused_at_every_length(void **state)
         SLW_AUTO(slw_arena, a);
         char *copy = malloc(n + !n); /* exact: a step past it is seen */
         memcpy(copy, body, n);
-        assert_int_equal(api_v2_read(&q, (struct slw_str){copy, n}, -1, &a,
-                                     &err),
-                         SLW_INVALID);
+        assert_int_equal(
+            api_v2_read(&q, (struct slw_str){copy, n}, -1, &a, &err),
+            SLW_INVALID);
         free(copy);
     }
 }
@@ -373,9 +421,9 @@ wrong_binary_sizes_are_refused(void **state)
         struct slw_err err;
         struct api_v2_request q;
         SLW_AUTO(slw_arena, a);
-        assert_fails(read_binary(cases[i].json, zeros, cases[i].size, &q, &a,
-                                 &err),
-                     SLW_INVALID, err, cases[i].part);
+        assert_fails(
+            read_binary(cases[i].json, zeros, cases[i].size, &q, &a, &err),
+            SLW_INVALID, err, cases[i].part);
     }
     struct slw_err err;
     struct api_v2_request q;
@@ -416,6 +464,7 @@ main(void)
             members_may_stand_in_any_order_and_unknown_ones_are_stepped_over),
         cmocka_unit_test(data_may_be_flat_or_nested_as_the_shape_says),
         cmocka_unit_test(numbers_are_exact),
+        cmocka_unit_test(random_numbers_are_what_strtod_says),
         cmocka_unit_test(elements_that_do_not_fit_their_type_are_refused),
         cmocka_unit_test(malformed_bodies_are_refused_with_a_sentence),
         cmocka_unit_test(deep_nesting_is_refused_and_not_walked),

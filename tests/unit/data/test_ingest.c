@@ -178,7 +178,8 @@ text_is_typed_over_all_rows_and_the_users_word_wins(void **state)
 static void
 several_files_are_united_by_name(void **state)
 {
-    const char *a = file_put(&f, "a.csv", "date,symbol,close\n2023-01-02,A,1\n");
+    const char *a =
+        file_put(&f, "a.csv", "date,symbol,close\n2023-01-02,A,1\n");
     const char *b = file_put(&f, "b.csv",
                              "symbol,volume,date\nA,5,2023-01-03\n");
     const struct slw_str spec = slw_arena_printf(

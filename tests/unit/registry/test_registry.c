@@ -25,9 +25,9 @@ setup(void **state)
     const struct slw_store_options opt = {.dir = dir, .server = true};
     assert_ok(slw_store_open(&f.store, &opt, &err), err);
     assert_ok(slw_tx_begin(&f.tx, f.store, &err), err);
-    assert_ok(slw_registry_model_ensure(&f.tx, T0, SLW_STR("m"), SLW_STR("d"),
-                                        &err),
-              err);
+    assert_ok(
+        slw_registry_model_ensure(&f.tx, T0, SLW_STR("m"), SLW_STR("d"), &err),
+        err);
     *state = &f;
     return 0;
 }
@@ -47,10 +47,9 @@ add(struct fixture *f, const char *release)
 {
     struct slw_err err;
     int64_t version = 0;
-    assert_ok(slw_registry_version_add(&f->tx, T0, SLW_STR("m"),
-                                       slw_str_of(release), SLW_STR("run"),
-                                       SLW_STR("src"), SLW_STR(""), &version,
-                                       &err),
+    assert_ok(slw_registry_version_add(
+                  &f->tx, T0, SLW_STR("m"), slw_str_of(release), SLW_STR("run"),
+                  SLW_STR("src"), SLW_STR(""), &version, &err),
               err);
     return version;
 }
@@ -143,15 +142,15 @@ numbers_are_not_handed_out_again_and_aliases_of_a_deleted_version_go(
     assert_ok(slw_registry_alias_set(&f->tx, T0, SLW_STR("m"),
                                      SLW_STR("champion"), 2, SLW_STR(""), &err),
               err);
-    assert_ok(slw_registry_version_delete(&f->tx, T0 + 1, SLW_STR("m"), 2,
-                                          &err),
-              err);
+    assert_ok(
+        slw_registry_version_delete(&f->tx, T0 + 1, SLW_STR("m"), 2, &err),
+        err);
     assert_int_equal(champion_at(f, T0), 2);
     assert_int_equal(champion_at(f, T0 + 1), 0);
     assert_int_equal(add(f, ""), 3);
-    assert_fails(slw_registry_version_get(&f->tx, SLW_STR("m"), 2, &f->arena,
-                                          &v, &err),
-                 SLW_NOT_FOUND, err, "version=2");
+    assert_fails(
+        slw_registry_version_get(&f->tx, SLW_STR("m"), 2, &f->arena, &v, &err),
+        SLW_NOT_FOUND, err, "version=2");
 }
 
 static void
@@ -178,10 +177,10 @@ a_version_is_found_by_number_alias_newest_and_release(void **state)
     }
     static const char *const absent[] = {"0", "-1", "3", "nobody"};
     for (size_t i = 0; i < ARRAY_LEN(absent); i++)
-        assert_int_equal(
-            slw_registry_version_find(&f->tx, m, slw_str_of(absent[i]),
-                                      &f->arena, &v, &err),
-            SLW_NOT_FOUND);
+        assert_int_equal(slw_registry_version_find(&f->tx, m,
+                                                   slw_str_of(absent[i]),
+                                                   &f->arena, &v, &err),
+                         SLW_NOT_FOUND);
     assert_ok(slw_registry_version_by_release(&f->tx, SLW_STR("r1"), &f->arena,
                                               &v, &err),
               err);
@@ -214,9 +213,9 @@ gates_keep_every_verdict_and_the_version_shows_the_last(void **state)
     assert_true(slw_str_eqz(v.gate, "{\"verdict\":\"passed\"}"));
     struct slw_gate_result *gates = NULL;
     size_t count = 0;
-    assert_ok(slw_registry_gate_list(&f->tx, m, 1, &f->arena, &gates, &count,
-                                     &err),
-              err);
+    assert_ok(
+        slw_registry_gate_list(&f->tx, m, 1, &f->arena, &gates, &count, &err),
+        err);
     assert_int_equal(count, 2);
     assert_false(gates[1].passed);
 }
@@ -300,9 +299,9 @@ lineage_leads_from_data_to_the_version(void **state)
     SLW_AUTO(slw_json, doc);
     struct slw_jw w;
     add(f, put_release(f).ptr);
-    assert_ok(slw_registry_version_get(&f->tx, SLW_STR("m"), 1, &f->arena, &v,
-                                       &err),
-              err);
+    assert_ok(
+        slw_registry_version_get(&f->tx, SLW_STR("m"), 1, &f->arena, &v, &err),
+        err);
     slw_jw_init(&w, &text);
     assert_ok(slw_registry_lineage(f->store, &v, &f->arena, &w, &err), err);
     assert_ok(slw_json_parse(&doc, slw_buf_view(&text), &err), err);
@@ -313,8 +312,8 @@ lineage_leads_from_data_to_the_version(void **state)
     const struct json_t *last = slw_json_at(edges, 5);
     assert_true(slw_str_starts(
         slw_json_str_or(slw_json_at(last, 0), SLW_STR("")), "release:"));
-    assert_true(slw_str_eqz(
-        slw_json_str_or(slw_json_at(last, 1), SLW_STR("")), "version:m/1"));
+    assert_true(slw_str_eqz(slw_json_str_or(slw_json_at(last, 1), SLW_STR("")),
+                            "version:m/1"));
 }
 
 int

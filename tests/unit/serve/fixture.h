@@ -66,9 +66,9 @@ add_version(struct fixture *f, const char *model_sql, const char *rule_sql,
     assert_ok(slw_release_put(f->store, doc.root, &a, &hash, &err), err);
     SLW_AUTO(slw_tx, tx);
     assert_ok(slw_tx_begin(&tx, f->store, &err), err);
-    assert_ok(slw_registry_model_ensure(&tx, NOW_MS, SLW_STR("m"), SLW_STR(""),
-                                        &err),
-              err);
+    assert_ok(
+        slw_registry_model_ensure(&tx, NOW_MS, SLW_STR("m"), SLW_STR(""), &err),
+        err);
     assert_ok(slw_registry_version_add(&tx, NOW_MS, SLW_STR("m"), hash,
                                        SLW_STR(""), SLW_STR(""), SLW_STR(""),
                                        &version, &err),
@@ -85,8 +85,8 @@ fixture_fill(struct fixture *f, const char *def)
     assert_int_equal(add_version(f, "a + b", "-a", AB, "[]"), 1);
     assert_int_equal(add_version(f, "a + b + 100", "-a", AB, "[]"), 2);
     assert_int_equal(add_version(f, "a / b", "-a", AB, "[]"), 3);
-    assert_ok(slw_serve_declare(f->serve, NOW_MS, SLW_STR("d"),
-                                slw_str_of(def), &err),
+    assert_ok(slw_serve_declare(f->serve, NOW_MS, SLW_STR("d"), slw_str_of(def),
+                                &err),
               err);
 }
 
@@ -135,10 +135,8 @@ ask(struct fixture *f, const char *key, double a, double b, double *y,
 {
     SLW_AUTO(slw_arena, arena);
     const double x[] = {a, b};
-    const struct slw_predict_in in = {.key = slw_str_of(key),
-                                      .x = x,
-                                      .row_count = 1,
-                                      .column_count = 2};
+    const struct slw_predict_in in = {
+        .key = slw_str_of(key), .x = x, .row_count = 1, .column_count = 2};
     *out = (struct slw_predict_out){.y = y};
     return slw_serve_predict(f->serve, SLW_STR("d"), &in, &arena, out, err);
 }

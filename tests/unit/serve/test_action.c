@@ -55,9 +55,9 @@ an_unknown_deployment_is_not_found(void **state)
     SLW_AUTO(slw_arena, a);
     struct slw_predict_out out = {0};
     const struct slw_predict_in in = {.x = x, .row_count = 1};
-    assert_fails(slw_serve_predict(f->serve, SLW_STR("nope"), &in, &a, &out,
-                                   &err),
-                 SLW_NOT_FOUND, err, "'nope'");
+    assert_fails(
+        slw_serve_predict(f->serve, SLW_STR("nope"), &in, &a, &out, &err),
+        SLW_NOT_FOUND, err, "'nope'");
     assert_fails(slw_serve_act(f->serve, NOW_MS, SLW_STR("nope"),
                                SLW_SERVE_DEPLOY, 1, 0, -1, SLW_STR(""), &err),
                  SLW_NOT_FOUND, err, "'nope'");
@@ -222,8 +222,9 @@ bad_declarations_are_refused(void **state)
         {"e", "{\"model\":\"m\",\"timeout_ms\":0}", "timeout_ms"},
         {"e", "{\"model\":\"m\",\"rollout\":{}}", "rollout"},
         {"e", "{\"model\":\"m\",\"rollout\":[{\"canary\":2}]}", "step 1"},
-        {"e", "{\"model\":\"m\",\"rollout\":[{\"canary\":0.5},"
-              "{\"canary\":0.1}]}",
+        {"e",
+         "{\"model\":\"m\",\"rollout\":[{\"canary\":0.5},"
+         "{\"canary\":0.1}]}",
          "step 2"},
         {"e", "{\"model\":\"m\",\"shadow\":[\"x\"]}", "shadow"},
     };

@@ -41,14 +41,14 @@ online(struct fixture *f, const char *name, const char *entity,
                                   name, entity, (long long)event_ms);
     const unsigned char *bytes = (const unsigned char *)values;
     for (size_t i = 0; i < count * sizeof *values; i++)
-        len += (size_t)snprintf(text + len, sizeof text - len, "%02x",
-                                bytes[i]);
+        len +=
+            (size_t)snprintf(text + len, sizeof text - len, "%02x", bytes[i]);
     snprintf(text + len, sizeof text - len, "')");
     sql(f, text);
 }
 
 #define VIEWS                                                                  \
-    "[{\"name\": \"v\", \"ttl_ms\": 86400000},"                               \
+    "[{\"name\": \"v\", \"ttl_ms\": 86400000},"                                \
     " {\"name\": \"w\", \"ttl_ms\": 86400000}]"
 
 /* Columns c of w and b, a of v; 'a' is in another order there. */
@@ -154,8 +154,8 @@ a_canary_looks_up_its_own_columns(void **state)
     struct slw_err err;
     struct slw_predict_out out;
     double y;
-    int64_t version = add_version(f, "unused + c", "-c",
-                                  "\"unused\", \"c\"", VIEWS);
+    int64_t version =
+        add_version(f, "unused + c", "-c", "\"unused\", \"c\"", VIEWS);
     do_act(f, SLW_SERVE_CANARY, version, 1.0);
     assert_ok(look(f, "AAPL", 0, &out, &y, &err), err);
     assert_near(y, 12, 0);

@@ -57,6 +57,35 @@ requests_without_a_key_are_split_too(void **state)
 }
 
 static void
+a_sticky_key_routes_in_the_place_of_the_key(void **state)
+{
+    struct fixture *f = *state;
+    struct slw_err err;
+    SLW_AUTO(slw_arena, a);
+    const double x[] = {1, 2};
+    int canary[2] = {0};
+    do_act(f, SLW_SERVE_DEPLOY, 1, 0);
+    do_act(f, SLW_SERVE_CANARY, 2, 0.5);
+    for (int i = 0; i < 200; i++) {
+        char text[2][32] = {"always the same", ""};
+        snprintf(text[1], sizeof text[1], "user-%d", i);
+        for (int k = 0; k < 2; k++) {
+            const struct slw_predict_in in = {.key = slw_str_of(text[!k]),
+                                              .sticky = slw_str_of(text[k]),
+                                              .x = x,
+                                              .row_count = 1};
+            struct slw_predict_out out = {0};
+            assert_ok(
+                slw_serve_predict(f->serve, SLW_STR("d"), &in, &a, &out, &err),
+                err);
+            canary[k] += out.by == SLW_BY_CANARY;
+        }
+    }
+    assert_true(canary[0] == 0 || canary[0] == 200);
+    assert_in_range(canary[1], 60, 140);
+}
+
+static void
 a_version_can_be_asked_for(void **state)
 {
     struct fixture *f = *state;
@@ -130,16 +159,22 @@ fire_drills_show_each_fallback(void **state)
         assert_int_equal(out.by, SLW_BY_FALLBACK);
         assert_string_equal(out.reason, cases[i].reason);
     }
-    assert_ok(slw_serve_drill(f->serve, NOW_MS, SLW_STR("d"), SLW_STR(""),
-                              &err),
-              err);
+    /* The sleep is bounded; a drill is late all the same. */
+    assert_ok(
+        slw_serve_declare(f->serve, NOW_MS, SLW_STR("d"), SLW_STR(DEF), &err),
+        err);
+    answer(f, "k", 1, 2, &out);
+    assert_string_equal(out.reason, "late");
+    assert_ok(
+        slw_serve_drill(f->serve, NOW_MS, SLW_STR("d"), SLW_STR(""), &err),
+        err);
     do_act(f, SLW_SERVE_WITHDRAW, 0, 0);
     assert_near(answer(f, "k", 1, 2, &out), -1, 0);
     assert_string_equal(out.reason, "withdrawn");
     do_act(f, SLW_SERVE_RESTORE, 0, 0);
-    assert_fails(slw_serve_drill(f->serve, NOW_MS, SLW_STR("d"),
-                                 SLW_STR("flood"), &err),
-                 SLW_INVALID, err, "'flood'");
+    assert_fails(
+        slw_serve_drill(f->serve, NOW_MS, SLW_STR("d"), SLW_STR("flood"), &err),
+        SLW_INVALID, err, "'flood'");
 }
 
 static void
@@ -218,10 +253,8 @@ a_canary_of_other_columns_gets_them_by_name(void **state)
 {
     struct fixture *f = *state;
     struct slw_predict_out out;
-    int64_t swapped =
-        add_version(f, "b - a", "-a", "\"b\", \"a\"", "[]");
-    int64_t wider =
-        add_version(f, "a + c", "-a", "\"a\", \"b\", \"c\"", "[]");
+    int64_t swapped = add_version(f, "b - a", "-a", "\"b\", \"a\"", "[]");
+    int64_t wider = add_version(f, "a + c", "-a", "\"a\", \"b\", \"c\"", "[]");
     do_act(f, SLW_SERVE_DEPLOY, 1, 0);
     do_act(f, SLW_SERVE_CANARY, swapped, 1.0);
     assert_near(answer(f, "k", 1, 5, &out), 4, 0);
@@ -329,13 +362,12 @@ load_main(void *arg)
     while (!atomic_load(&l->stop)) {
         struct slw_err err;
         const double x[] = {1, 2};
-        const struct slw_predict_in in = {.key = SLW_STR("k"),
-                                          .x = x,
-                                          .row_count = 1};
+        const struct slw_predict_in in = {
+            .key = SLW_STR("k"), .x = x, .row_count = 1};
         struct slw_predict_out out = {0};
         slw_arena_reset(&a);
-        enum slw_rc rc = slw_serve_predict(l->f->serve, SLW_STR("d"), &in, &a,
-                                           &out, &err);
+        enum slw_rc rc =
+            slw_serve_predict(l->f->serve, SLW_STR("d"), &in, &a, &out, &err);
         /* Whatever is live just then: its own answer under its own number. */
         const bool right = rc == SLW_OK && out.by != SLW_BY_FALLBACK &&
                            ((out.version == 1 && out.y[0] == 3) ||
@@ -379,6 +411,7 @@ main(void)
     const struct CMUnitTest tests[] = {
         T(keys_are_split_by_weight_and_stay_where_they_are),
         T(requests_without_a_key_are_split_too),
+        T(a_sticky_key_routes_in_the_place_of_the_key),
         T(a_version_can_be_asked_for),
         T(the_rule_answers_when_the_model_says_nan),
         T(one_bad_row_does_not_fail_its_neighbours),

@@ -70,11 +70,29 @@ an_empty_filter_has_no_clauses(void **state)
 static void
 faults_are_refused_and_leave_the_output_alone(void **state)
 {
-    static const char *const bad[] = {
-        "a", "a =", "= 1", "a = b", "a = 'b", "a IN 'b'", "a IN ('b'", "a IN (b)",
-        "a IN ()", "a = 1 OR b = 2", "a = 1 AND", "AND a = 1", "a IS 'x'",
-        "a IS NOT 3", "a. = 1", ".a = 1", "a = 1 b = 2", "(a = 1)", "a == 1",
-        "`a = 1", "a = 1;", "a LIKELY 'x'", "a NOT LIKE 'x'"};
+    static const char *const bad[] = {"a",
+                                      "a =",
+                                      "= 1",
+                                      "a = b",
+                                      "a = 'b",
+                                      "a IN 'b'",
+                                      "a IN ('b'",
+                                      "a IN (b)",
+                                      "a IN ()",
+                                      "a = 1 OR b = 2",
+                                      "a = 1 AND",
+                                      "AND a = 1",
+                                      "a IS 'x'",
+                                      "a IS NOT 3",
+                                      "a. = 1",
+                                      ".a = 1",
+                                      "a = 1 b = 2",
+                                      "(a = 1)",
+                                      "a == 1",
+                                      "`a = 1",
+                                      "a = 1;",
+                                      "a LIKELY 'x'",
+                                      "a NOT LIKE 'x'"};
     for (size_t i = 0; i < ARRAY_LEN(bad); i++) {
         SLW_AUTO(slw_arena, a);
         struct slw_err err;

@@ -98,10 +98,11 @@ latest_is_the_greatest_by_step_time_value_in_whatever_order_they_come(
     struct fixture *f = *state;
     struct slw_err err;
     struct slw_str run = new_run(f, T0);
-    const struct slw_metric in[] = {
-        {SLW_STR("m"), 5.0, 100, 7}, {SLW_STR("n"), NAN, 1, 1},
-        {SLW_STR("m"), 9.0, 200, 3}, {SLW_STR("m"), 4.0, 100, 7},
-        {SLW_STR("m"), 8.0, 99, 7}};
+    const struct slw_metric in[] = {{SLW_STR("m"), 5.0, 100, 7},
+                                    {SLW_STR("n"), NAN, 1, 1},
+                                    {SLW_STR("m"), 9.0, 200, 3},
+                                    {SLW_STR("m"), 4.0, 100, 7},
+                                    {SLW_STR("m"), 8.0, 99, 7}};
     for (size_t i = 0; i < ARRAY_LEN(in); i++)
         assert_ok(log_all(f, run, NULL, 0, &in[i], 1, &err), err);
     struct slw_str together = new_run(f, T0);
@@ -158,7 +159,8 @@ a_search_driven_by_a_param_equals_a_walk(void **state)
     }
     static const char *const filters[] = {
         /* the second forms do not let the param drive */
-        "params.p = '2' AND metrics.m > 3", "params.p LIKE '2' AND metrics.m > 3",
+        "params.p = '2' AND metrics.m > 3",
+        "params.p LIKE '2' AND metrics.m > 3",
     };
     const struct slw_str order[] = {SLW_STR("metrics.m DESC")};
     struct slw_run_full *found[2];
@@ -203,8 +205,8 @@ files_are_listed_one_level_at_a_time(void **state)
 {
     struct fixture *f = *state;
     struct slw_err err;
-    static const char *const paths[] = {"t/b/x", "t/b-1", "t/b.txt", "t/b0",
-                                        "t/a",   "t/b/y/z", "tt/a", "t/é"};
+    static const char *const paths[] = {"t/b/x", "t/b-1",   "t/b.txt", "t/b0",
+                                        "t/a",   "t/b/y/z", "tt/a",    "t/é"};
     for (size_t i = 0; i < ARRAY_LEN(paths); i++)
         assert_ok(put_file(f, paths[i], &err), err);
     assert_fails(put_file(f, "t/b", &err), SLW_INVALID, err, "directory");
@@ -213,9 +215,9 @@ files_are_listed_one_level_at_a_time(void **state)
     size_t count = 0;
     SLW_AUTO(slw_tx, tx);
     assert_ok(slw_tx_begin(&tx, f->store, &err), err);
-    assert_ok(slw_track_file_list(&tx, SLW_STR("t"), &f->arena, &files, &count,
-                                  &err),
-              err);
+    assert_ok(
+        slw_track_file_list(&tx, SLW_STR("t"), &f->arena, &files, &count, &err),
+        err);
     static const char *const want[] = {"a", "b-1", "b.txt", "b", "b0", "é"};
     assert_int_equal(count, ARRAY_LEN(want));
     for (size_t i = 0; i < count; i++) {
@@ -223,9 +225,9 @@ files_are_listed_one_level_at_a_time(void **state)
         assert_int_equal(files[i].is_dir, i == 3);
     }
     assert_ok(slw_track_file_remove(&tx, SLW_STR("t/b"), &err), err);
-    assert_ok(slw_track_file_list(&tx, SLW_STR("t"), &f->arena, &files, &count,
-                                  &err),
-              err);
+    assert_ok(
+        slw_track_file_list(&tx, SLW_STR("t"), &f->arena, &files, &count, &err),
+        err);
     assert_int_equal(count, 5);
 }
 
@@ -233,11 +235,13 @@ static void
 paths_that_climb_are_refused_however_they_are_coded(void **state)
 {
     static const char *const bad[] = {
-        "", "/", "/a", "a/", "a//b", ".", "..", "a/..", "../a", "a/./b", "a\\b",
-        "a/%2e%2e/b", "a/%2E./b", "a%2f..%2fb", "a/%252e%252e/b", "%00", "a\nb",
-        "\xff"};
-    static const char *const good[] = {"a", "a/b", "a..b/c", "...", "100%",
-                                       "a%zz", "ünï cödé", "a b", "a%20b"};
+        "",     "/",          "/a",       "a/",         "a//b",
+        ".",    "..",         "a/..",     "../a",       "a/./b",
+        "a\\b", "a/%2e%2e/b", "a/%2E./b", "a%2f..%2fb", "a/%252e%252e/b",
+        "%00",  "a\nb",       "\xff"};
+    static const char *const good[] = {"a",        "a/b",  "a..b/c",
+                                       "...",      "100%", "a%zz",
+                                       "ünï cödé", "a b",  "a%20b"};
     for (size_t i = 0; i < ARRAY_LEN(bad); i++)
         assert_false(slw_track_path_ok(slw_str_of(bad[i])));
     for (size_t i = 0; i < ARRAY_LEN(good); i++)
@@ -251,13 +255,12 @@ a_folder_of_ours_is_known_by_its_uri(void **state)
     struct slw_str path = SLW_STR("untouched");
     assert_fails(slw_track_artifact_root(SLW_STR("s3://b/x"), &path, &err),
                  SLW_UNSUPPORTED, err, "s3://b/x");
-    assert_fails(
-        slw_track_artifact_root(SLW_STR("mlflow-artifacts:/a/../b"), &path,
-                                &err),
-        SLW_INVALID, err, "Invalid");
+    assert_fails(slw_track_artifact_root(SLW_STR("mlflow-artifacts:/a/../b"),
+                                         &path, &err),
+                 SLW_INVALID, err, "Invalid");
     assert_true(slw_str_eqz(path, "untouched"));
-    assert_ok(slw_track_artifact_root(SLW_STR("mlflow-artifacts:/1/r/artifacts"),
-                                      &path, &err),
+    assert_ok(slw_track_artifact_root(
+                  SLW_STR("mlflow-artifacts:/1/r/artifacts"), &path, &err),
               err);
     assert_true(slw_str_eqz(path, "1/r/artifacts"));
     assert_ok(slw_track_artifact_root(
