@@ -166,17 +166,12 @@ find_entity(struct app_args *a, const char **out, struct slw_err *err)
                          app_text(a, "/v2/models/%s",
                                   app_segment(a, a->words[0])),
                          SLW_STR(""), &doc, err));
-    const struct json_t *inputs = slw_json_get(doc.root, "inputs");
-    for (size_t i = 0; i < slw_json_len(inputs); i++) {
-        const struct json_t *input = slw_json_at(inputs, i);
-        struct slw_str type =
-            slw_json_str_or(slw_json_get(input, "datatype"), SLW_STR(""));
-        if (slw_str_eqz(type, "BYTES")) {
-            *out = slw_arena_strz(
-                &a->arena,
-                slw_json_str_or(slw_json_get(input, "name"), SLW_STR("key")));
-            return SLW_OK;
-        }
+    struct slw_str entity = slw_json_str_or(
+        slw_json_get(slw_json_get(doc.root, "parameters"), "entity"),
+        SLW_STR(""));
+    if (entity.len) {
+        *out = slw_arena_strz(&a->arena, entity);
+        return SLW_OK;
     }
     return slw_fail(err, SLW_INVALID,
                     "deployment '%s' takes no entity; name one by --entity",

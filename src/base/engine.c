@@ -92,7 +92,8 @@ engine_load(const char *name, struct engine *e, struct slw_err *err)
         return slw_fail(err, SLW_NOT_FOUND,
                         "the engine '%s' is not installed: there is no "
                         "%s.so in $SLIPWAY_ENGINES, %.160s/engines or "
-                        "../lib/slipway/engines; see 'slipway doctor'",
+                        "../lib/slipway/engines; 'make build' makes it, "
+                        "'slipway doctor' checks it",
                         name, name, slw_proc_self_dir());
     void *lib = dlopen(path, RTLD_NOW | RTLD_LOCAL | RTLD_NODELETE);
     if (!lib)

@@ -167,8 +167,8 @@ item_put(struct slw_tx *tx, int64_t now_ms, const struct project_item *item,
         return slw_monitor_put(tx, now_ms, item->name, item->def, err);
     case PROJECT_RETRAIN:
         return policy_put(tx, now_ms, item, err);
-    default:
-        return SLW_OK; /* deployments are declared after the transaction */
+    default: /* deployments: declared after the transaction, so checked now */
+        return slw_serve_declare_check(tx, item->name, item->def, err);
     }
 }
 

@@ -124,6 +124,19 @@ event_declared(struct slw_tx *tx, int64_t now_ms,
                           slw_buf_view(&b), err);
 }
 
+/* What serves keeps its model: its versions belong to that one. */
+static enum slw_rc
+model_check(const struct slw_deployment *d, struct slw_str model,
+            struct slw_err *err)
+{
+    if (d->champion.len && !slw_str_eq(d->model, model))
+        return slw_fail(err, SLW_CONFLICT,
+                        "'%.*s' serves versions of the model '%.*s'; declare "
+                        "another deployment for '%.*s'",
+                        SLW_FMT(d->name), SLW_FMT(d->model), SLW_FMT(model));
+    return SLW_OK;
+}
+
 /* Out  d: the row as it is to be; *exists, *changed */
 static enum slw_rc
 declare_plan(struct slw_serve *s, struct slw_str name, struct slw_str model,
@@ -145,11 +158,7 @@ declare_plan(struct slw_serve *s, struct slw_str name, struct slw_str model,
         rc = SLW_OK;
     }
     TRY(rc);
-    if (*exists && d->champion.len && !slw_str_eq(d->model, model))
-        return slw_fail(err, SLW_CONFLICT,
-                        "'%.*s' serves versions of the model '%.*s'; declare "
-                        "another deployment for '%.*s'",
-                        SLW_FMT(name), SLW_FMT(d->model), SLW_FMT(model));
+    TRY(model_check(d, model, err));
     *changed = !*exists || !slw_str_eq(d->def, def);
     d->model = model;
     d->def = def;
@@ -185,19 +194,43 @@ declare_locked(struct slw_serve *s, int64_t now_ms, struct slw_str name,
     return SLW_OK;
 }
 
-enum slw_rc
-slw_serve_declare(struct slw_serve *s, int64_t now_ms, struct slw_str name,
-                  struct slw_str def_json, struct slw_err *err)
+static enum slw_rc
+declare_check(struct slw_str name, struct slw_str def_json,
+              struct slw_json *doc, struct slw_str *out_model,
+              struct slw_err *err)
 {
-    struct slw_str model;
     if (!slw_name_ok(name) || slw_str_eqz(name, "stats"))
         return slw_fail(err, SLW_INVALID,
                         "'%.*s' is no name of a deployment: letters, digits, "
                         "'_', '-' and '.', at most 128, and not \"stats\"",
                         SLW_FMT(name));
+    TRY(slw_json_parse(doc, def_json, err));
+    return def_check(doc->root, name, out_model, err);
+}
+
+enum slw_rc
+slw_serve_declare_check(struct slw_tx *tx, struct slw_str name,
+                        struct slw_str def_json, struct slw_err *err)
+{
+    struct slw_str model;
+    struct slw_deployment d;
     SLW_AUTO(slw_json, doc);
-    TRY(slw_json_parse(&doc, def_json, err));
-    TRY(def_check(doc.root, name, &model, err));
+    TRY(declare_check(name, def_json, &doc, &model, err));
+    SLW_AUTO(slw_arena, a);
+    enum slw_rc rc = slw_serve_get(tx, name, &a, &d, err);
+    if (rc == SLW_NOT_FOUND)
+        return SLW_OK;
+    TRY(rc);
+    return model_check(&d, model, err);
+}
+
+enum slw_rc
+slw_serve_declare(struct slw_serve *s, int64_t now_ms, struct slw_str name,
+                  struct slw_str def_json, struct slw_err *err)
+{
+    struct slw_str model;
+    SLW_AUTO(slw_json, doc);
+    TRY(declare_check(name, def_json, &doc, &model, err));
     SLW_AUTO(slw_buf, canonical);
     slw_json_dump(&canonical, doc.root);
     (void)pthread_mutex_lock(&s->act);
@@ -239,6 +272,8 @@ drop_canary(struct slw_deployment *d)
     d->rollout_step = -1;
 }
 
+/* A withdrawn champion does not become `previous`: nobody wants to roll back
+ * to what was taken out of service, or never passed its gate. */
 static void
 set_champion(struct slw_deployment *d, struct action *a, struct slw_str release,
              int64_t version)
@@ -248,9 +283,12 @@ set_champion(struct slw_deployment *d, struct action *a, struct slw_str release,
     a->alias = "champion";
     a->alias_version = version;
     a->must_load = release;
-    if (d->champion.len && d->champion_version != version) {
+    if (d->champion.len && d->champion_version != version && !d->withdrawn) {
         d->previous = d->champion;
         d->previous_version = d->champion_version;
+    } else if (d->previous_version == version) {
+        d->previous = SLW_STR(""); /* it is the champion now */
+        d->previous_version = 0;
     }
     d->champion = release;
     d->champion_version = version;
@@ -345,6 +383,10 @@ plan_withdrawn(struct slw_deployment *d, struct action *a, bool withdrawn,
                       err);
     a->from_version = a->to_version = d->champion_version;
     d->withdrawn = withdrawn;
+    if (!withdrawn) { /* with "rule" it may never have been the alias's */
+        a->alias = "champion";
+        a->alias_version = d->champion_version;
+    }
     return SLW_OK;
 }
 

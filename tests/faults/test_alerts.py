@@ -68,12 +68,7 @@ def watched(tmp_path):
 
 
 def columns_of(s):
-    model = s.call("GET", "/v2/models/next-amount").json
-    for tensor in model["inputs"]:
-        if tensor["name"] == "features":
-            break
-    return [t["name"] for t in model["inputs"]
-            if t["name"] not in ("features", "shop")]
+    return s.get("/v2/models/next-amount")["parameters"]["columns"]
 
 
 def predict_days(s, first_day, days, level, swing):

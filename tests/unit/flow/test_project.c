@@ -19,8 +19,8 @@ static const char GOOD[] =
     " known_after: 1d, expect: [close > 0, {check: high >= low, on_fail:"
     " refuse}], quarantine_max: 2%}\n"
     "features:\n"
-    "  ranges: {entity: symbol, ttl: 7d, sql: SELECT symbol, date, close FROM"
-    " prices, lags: {of: close, count: 3}}\n"
+    "  ranges: {entity: symbol, ttl: 7d, sql: 'SELECT symbol, date, close"
+    " FROM prices', lags: {of: close, count: 3}}\n"
     "models:\n"
     "  m:\n"
     "    target: {sql: lead(close) OVER w, of: prices, relative_to: close}\n"
@@ -148,7 +148,7 @@ mistakes_are_told_with_place_and_remedy(void **state)
         {"expect:", "expct:",
          "slipway.yaml:3:86: unknown key 'expct'; did you mean 'expect'?"},
         {"validate: 90d", "validate: long",
-         "slipway.yaml:10:34: 'validate' must be a duration"},
+         "slipway.yaml:10:33: 'validate' must be a duration"},
         {"features: [ranges]", "features: [rnges]",
          "slipway.yaml:9:16: there is no feature view 'rnges'; did you mean"
          " 'ranges'?"},
@@ -230,9 +230,16 @@ the_example_of_the_repository_parses(void **state)
     SLW_AUTO(slw_arena, a);
     SLW_AUTO(slw_buf, text);
     SLW_AUTO(slw_json, doc);
-    const char *root = getenv("SLIPWAY_ROOT");
-    const char *path = slw_path(&a, root ? root : SLIPWAY_SOURCE_ROOT,
-                                "examples/tech-stocks/slipway.yaml");
+    const char *source = getenv("SLIPWAY_SOURCE"), *here = __FILE__;
+    const char *tests = strstr(here, "tests/unit/");
+    assert_non_null(tests);
+    const struct slw_str root =
+        source && source[0]
+            ? slw_arena_printf(&a, "%s/", source)
+            : slw_arena_printf(&a, "%.*s", (int)(tests - here), here);
+    const char *path = slw_arena_strz(
+        &a, slw_arena_printf(&a, "%.*sexamples/tech-stocks/slipway.yaml",
+                             SLW_FMT(root)));
     assert_ok(slw_file_get(path, 1 << 20, &text, &err), err);
     slw_buf_char(&text, '\0');
     doc = parse(text.ptr, &a);

@@ -135,6 +135,45 @@ rolling_back_a_canary_leaves_the_champion(void **state)
 }
 
 static void
+a_version_whose_rule_answers_is_not_rolled_back_to(void **state)
+{
+    struct fixture *f = *state;
+    struct slw_err err;
+    struct slw_predict_out out;
+    do_act(f, SLW_SERVE_RULE, 1, 0);
+    assert_near(answer(f, "k", 1, 2, &out), -1, 0);
+    assert_string_equal(out.reason, "withdrawn");
+    assert_int_equal(alias(f, "champion"), 0);
+    assert_fails(act(f, SLW_SERVE_RULE, 2, 0, &err), SLW_CONFLICT, err,
+                 "withdraw it instead");
+    do_act(f, SLW_SERVE_DEPLOY, 2, 0);
+    assert_near(answer(f, "k", 1, 2, &out), 103, 0);
+    assert_fails(act(f, SLW_SERVE_ROLLBACK, 0, 0, &err), SLW_CONFLICT, err,
+                 "nothing before the champion");
+}
+
+static void
+a_withdrawn_champion_is_left_by_rolling_back(void **state)
+{
+    struct fixture *f = *state;
+    struct slw_err err;
+    SLW_AUTO(slw_arena, a);
+    struct slw_predict_out out;
+    do_act(f, SLW_SERVE_DEPLOY, 1, 0);
+    do_act(f, SLW_SERVE_DEPLOY, 2, 0);
+    do_act(f, SLW_SERVE_WITHDRAW, 0, 0);
+    do_act(f, SLW_SERVE_ROLLBACK, 0, 0);
+    assert_near(answer(f, "k", 1, 2, &out), 3, 0);
+    assert_int_equal(row(f, &a).previous_version, 0);
+    assert_fails(act(f, SLW_SERVE_ROLLBACK, 0, 0, &err), SLW_CONFLICT, err,
+                 "nothing before the champion");
+    do_act(f, SLW_SERVE_WITHDRAW, 0, 0);
+    do_act(f, SLW_SERVE_RESTORE, 0, 0);
+    assert_near(answer(f, "k", 1, 2, &out), 3, 0);
+    assert_int_equal(alias(f, "champion"), 1);
+}
+
+static void
 what_the_state_does_not_allow_is_refused(void **state)
 {
     struct fixture *f = *state;
@@ -322,6 +361,8 @@ main(void)
         T(deploying_again_keeps_the_old_one_as_previous),
         T(a_canary_is_promoted_and_rolled_back),
         T(rolling_back_a_canary_leaves_the_champion),
+        T(a_version_whose_rule_answers_is_not_rolled_back_to),
+        T(a_withdrawn_champion_is_left_by_rolling_back),
         T(what_the_state_does_not_allow_is_refused),
         T(a_release_that_does_not_load_changes_nothing),
         T(a_version_without_a_release_is_refused),
