@@ -69,17 +69,28 @@ class Server:
         self.connection = http.client.HTTPConnection(self.host, self.port,
                                                      timeout=300)
 
-    def call(self, method, path, body=None, raw=False):
+    def send(self, method, path, body, kind):
+        """One request; a kept connection that went idle is opened again."""
+        headers = {"Content-Type": kind} if body else {}
+        for attempt in (1, 2):
+            try:
+                self.connection.request(method, path, body, headers)
+                answer = self.connection.getresponse()
+                return answer.status, answer.read()
+            except (http.client.RemoteDisconnected, ConnectionResetError,
+                    BrokenPipeError):
+                self.connection.close()
+                if attempt == 2:
+                    raise
+
+    def call(self, method, path, body=None):
         if isinstance(body, (dict, list)):
             body = json.dumps(body).encode()
-        headers = {"Content-Type": "application/json"} if body else {}
-        self.connection.request(method, path, body, headers)
-        answer = self.connection.getresponse()
-        data = answer.read()
-        if answer.status >= 300:
-            raise Failed(f"{method} {path}: {answer.status} "
+        status, data = self.send(method, path, body, "application/json")
+        if status >= 300:
+            raise Failed(f"{method} {path}: {status} "
                          f"{data.decode(errors='replace')[:500]}")
-        return data if raw else json.loads(data)
+        return json.loads(data)
 
     def get(self, path):
         return self.call("GET", path)
@@ -112,11 +123,9 @@ class Server:
         note("")
 
     def upload(self, data):
-        self.connection.request("POST", "/api/v1/uploads", data,
-                                {"Content-Type": "application/octet-stream"})
-        answer = self.connection.getresponse()
-        body = answer.read()
-        if answer.status != 201:
+        status, body = self.send("POST", "/api/v1/uploads", data,
+                                 "application/octet-stream")
+        if status != 201:
             raise Failed(body.decode())
         return json.loads(body)["upload"]
 
@@ -194,10 +203,17 @@ def show_table(rows, scale, unit):
     say(f"   (MAE and RMSE in {unit})")
 
 
+def without_times(text):
+    """Measured latency differs from run to run; the story's figures do not."""
+    return re.sub(r"p99 of one prediction [0-9.e-]+ ms, within",
+                  "p99 of one prediction is within", text)
+
+
 def gate_words(gate):
     for check in gate["checks"]:
-        say(f"   {'passed ' if check['passed'] else 'REFUSED'} "
-            f"{check['why']}")
+        word = "passed" if check["passed"] else \
+            "skipped" if check.get("skipped") else "REFUSED"
+        say(f"   {word:<8}{without_times(check['why'])}")
     say(f"   verdict: {gate['verdict']}")
 
 
@@ -242,7 +258,7 @@ def ride_canary(server, run):
 
 def steps_words(row):
     for step in row["steps"]:
-        say(f"   {step['step']:<10} {step['reason']}")
+        say(f"   {step['step']:<10} {without_times(step['reason'])}")
 
 
 def latest_run(server, model, after=0):
@@ -416,8 +432,9 @@ def words_of_window(window):
         f"(ten-thousandths){tail}; verdict {window['verdict']}")
 
 
-def replay(server, start, end, stop_at_alert=False):
-    """A day: its prices arrive, labels of yesterday follow, 7 predictions."""
+def replay(server, start, end, after_day=None):
+    """A day: its prices arrive, labels of yesterday follow, 7 predictions.
+    `after_day(day)` may end the replay by answering True."""
     header, days = rows_by_day(PRICES, start, end)
     for number, (day, lines) in enumerate(sorted(days.items())):
         note(f"{day} ({number + 1} of {len(days)})")
@@ -427,22 +444,45 @@ def replay(server, start, end, stop_at_alert=False):
         server.idle()
         for symbol in SYMBOLS:
             predict(server, symbol)
-        if stop_at_alert:
-            alerts = server.get("/api/v1/alerts?state=open")["alerts"]
-            if alerts:
-                note("")
-                return day, alerts
+        if after_day and after_day(day):
+            break
     note("")
-    say(f"   {len(days)} trading days from {start} to {end}, "
-        f"{len(days) * len(SYMBOLS)} predictions")
-    return None, []
+    say(f"   {number + 1} trading days from {start} to {day}, "
+        f"{(number + 1) * len(SYMBOLS)} predictions")
+
+
+class Pandemic:
+    """Tells alerts and retrains as they come; ends when the rule serves."""
+
+    def __init__(self, server, last_run):
+        self.server, self.last_run, self.told = server, last_run, set()
+
+    def __call__(self, day):
+        for alert in self.server.get("/api/v1/alerts")["alerts"]:
+            if alert["id"] not in self.told:
+                self.told.add(alert["id"])
+                note("")
+                say(f"   {day} ALERT, {alert['kind']}: {alert['reason']}")
+        run = latest_run(self.server, "next-range", self.last_run)
+        if run:
+            self.last_run = run["id"]
+            row = self.server.flow(run["id"])
+            if row["state"] == "canary":
+                row, _, _ = ride_canary(self.server, run["id"])
+            say(f"   {day} automatic retrain, started by {row['trigger']}:")
+            steps_words(row)
+        state = self.server.get("/api/v1/deployments/next-range")
+        return state["deployment"]["withdrawn"]
 
 
 def act_two(server):
     head(11, "The same loop in 2020: a model of the end of 2019 meets the "
              "pandemic")
-    yaml = (EXAMPLE / "slipway.yaml").read_text().replace("test: 180d",
-                                                          "test: 90d")
+    yaml = (EXAMPLE / "slipway.yaml").read_text()
+    for old, new in (("test: 180d", "test: 90d"),
+                     ("new_data: 28d", "new_data: 120d"),
+                     ("cooldown: 28d", "cooldown: 5d")):
+        yaml = yaml.replace(old, new)
     server.call("PUT", "/api/v1/project?file=slipway.yaml", yaml.encode())
     upload = server.upload(PRICES.read_bytes())
     server.add(upload, until="2019-12-31")
@@ -452,26 +492,15 @@ def act_two(server):
     steps_words(row)
     if row["state"] != "promoted":
         raise Failed(f"the model of 2019 was not deployed: {row['reason']}")
-    server.clock("2020-01-31T22:00:00Z")
-    server.add(upload, until="2020-01-31")
+    server.clock("2020-02-14T22:00:00Z")
+    server.add(upload, until="2020-02-14")
     server.idle()
-    day, alerts = replay(server, "2020-02-03", "2020-04-30",
-                         stop_at_alert=True)
-    if not day:
+    pandemic = Pandemic(server, run["run"])
+    replay(server, "2020-02-18", "2020-03-31", pandemic)
+    if not pandemic.told:
         raise Failed("no alert was raised in spring 2020")
-    for alert in alerts:
-        say(f"   {day}: ALERT {alert['kind']}: {alert['reason']}")
     windows = server.get("/api/v1/monitors/next-range?limit=1")["windows"]
     words_of_window(windows[0])
-    server.idle()
-    retrain = latest_run(server, "next-range", run["run"])
-    if not retrain:
-        raise Failed("the alert started no retrain")
-    row = server.flow(retrain["id"])
-    if row["state"] == "canary":
-        row, _, _ = ride_canary(server, retrain["id"])
-    say(f"   automatic retrain, started by {row['trigger']}:")
-    steps_words(row)
     _, params, version = predict(server, "AAPL")
     say(f"   now answering: the {params['served_by']}"
         + (f" ({params['fallback_reason']})"
@@ -481,13 +510,12 @@ def act_two(server):
     server.clock("2020-08-31T22:00:00Z")
     server.add(upload, until="2020-08-31")
     server.idle()
-    last = latest_run(server, "next-range", retrain["id"])
+    last = latest_run(server, "next-range", pandemic.last_run)
     if not last:
         raise Failed("fresh data started no retrain")
     row = server.flow(last["id"])
-    sent = 0
     if row["state"] == "canary":
-        row, sent, _ = ride_canary(server, last["id"])
+        row, _, _ = ride_canary(server, last["id"])
     steps_words(row)
     _, params, version = predict(server, "AAPL")
     say(f"   now answering: the {params['served_by']}, version {version}")

@@ -57,15 +57,30 @@ jobs_at_rest(struct slw_flow *f, bool *out, struct slw_err *err)
     return SLW_OK;
 }
 
+/* Under one hold of the lock: no look of the thread's can queue a job between
+ * seeing that there is none and seeing that nothing moves.  Jobs first: what
+ * one of them leaves behind, the look then sees. */
+static enum slw_rc
+idle_look(struct slw_flow *f, bool *out, struct slw_err *err)
+{
+    bool rest = false, moved = false;
+    TRY(jobs_at_rest(f, &rest, err));
+    if (rest)
+        TRY(look(f, &moved, err));
+    *out = rest && !moved;
+    return SLW_OK;
+}
+
 bool
 slw_flow_idle(struct slw_flow *f)
 {
     struct slw_err err;
-    bool rest = false, moved = true;
-    /* Jobs first: what one of them leaves behind, the look then sees. */
-    if (jobs_at_rest(f, &rest, &err) != SLW_OK || !rest)
-        return false;
-    return slw_flow_tick(f, &moved, &err) == SLW_OK && !moved;
+    bool idle = false;
+    (void)pthread_mutex_lock(&f->tick);
+    if (idle_look(f, &idle, &err) != SLW_OK)
+        idle = false;
+    (void)pthread_mutex_unlock(&f->tick);
+    return idle;
 }
 
 /* ---- threads ---- */

@@ -245,4 +245,9 @@ def test_the_refused_target_is_served_by_the_rule(loop):
         "model": "next-close", "trials": 1})["run"])
     assert row["state"] == "refused", row
     d = loop.get("/api/v1/deployments/next-close")["deployment"]
-    assert d["champion_version"] in (None, 0)
+    assert d["withdrawn"] is True, (d, row["steps"])
+    value, answer = loop.infer("next-close", "symbol", "TSLA")
+    assert answer["parameters"]["served_by"] == "fallback"
+    close = loop.post("/get-online-features", {
+        "features": ["level:close"], "entities": {"symbol": ["TSLA"]}})
+    assert value == close["results"][1]["values"]

@@ -154,7 +154,7 @@ cut(struct slw_buf *b, size_t at, size_t count)
 }
 
 static void
-splice(struct slw_buf *b, struct slw_rng *rng)
+piece_of_another(struct slw_buf *b, struct slw_rng *rng)
 {
     const struct input *other = &inputs[below(rng, input_count)];
     if (!other->size)
@@ -208,7 +208,7 @@ mutate(struct slw_buf *b, struct slw_rng *rng)
         break;
     }
     default:
-        splice(b, rng);
+        piece_of_another(b, rng);
     }
 }
 
