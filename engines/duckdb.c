@@ -203,8 +203,7 @@ session_exec(void *handle, struct slw_str sql, struct slw_err *err)
     SLW_AUTO(slw_arena, arena);
     SLW_AUTO(result, r);
     r.used = true;
-    if (duck.query(s->conn, slw_arena_strz(&arena, sql), &r.r) ==
-        DuckDBSuccess)
+    if (duck.query(s->conn, slw_arena_strz(&arena, sql), &r.r) == DuckDBSuccess)
         return SLW_OK;
     return fail_said(duck.result_error(&r.r), duck.result_error_type(&r.r),
                      err);
@@ -511,8 +510,7 @@ col_room(struct slw_arena *a, size_t row_count, struct slw_err *err)
     const size_t most = (sizeof(struct slw_str) + 1) * row_count + 4096;
     if (slw_arena_room(a) >= most)
         return SLW_OK;
-    return slw_fail(err, SLW_LIMIT, "%zu rows do not fit in memory",
-                    row_count);
+    return slw_fail(err, SLW_LIMIT, "%zu rows do not fit in memory", row_count);
 }
 
 static void
@@ -691,10 +689,10 @@ session_query(void *handle, struct slw_str sql, size_t row_max,
         TRY(prepare(s, wrapped, &as_text, err));
     SLW_AUTO(result, r);
     r.used = true;
-    if (duck.execute_prepared(as_text.stmt ? as_text.stmt : plain.stmt,
-                              &r.r) != DuckDBSuccess)
-        return fail_said(duck.result_error(&r.r),
-                         duck.result_error_type(&r.r), err);
+    if (duck.execute_prepared(as_text.stmt ? as_text.stmt : plain.stmt, &r.r) !=
+        DuckDBSuccess)
+        return fail_said(duck.result_error(&r.r), duck.result_error_type(&r.r),
+                         err);
     return result_convert(&r, row_max, a, out, err);
 }
 
@@ -747,8 +745,8 @@ engine_open(const char *library_dir, const void **out_ops, char out_version[64],
     return SLW_OK;
 }
 
-__attribute__((visibility("default"))) extern const struct slw_engine_head
-    slw_engine;
+__attribute__((
+    visibility("default"))) extern const struct slw_engine_head slw_engine;
 const struct slw_engine_head slw_engine = {
     .abi = SLW_ENGINE_ABI,
     .name = "duckdb",

@@ -55,8 +55,7 @@ slw_test_near(double actual, double expected, double tolerance,
                   #actual, __FILE__, __LINE__)
 
 /* The call succeeded; otherwise its sentence is printed. */
-#define assert_ok(rc, err)                                                     \
-    slw_test_ok((rc), &(err), #rc, __FILE__, __LINE__)
+#define assert_ok(rc, err) slw_test_ok((rc), &(err), #rc, __FILE__, __LINE__)
 
 static inline void
 slw_test_ok(enum slw_rc rc, const struct slw_err *err, const char *call,

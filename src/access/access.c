@@ -289,13 +289,13 @@ slw_access_check(struct slw_access *a, struct slw_str authorization,
     char password[128];
     struct slw_str token = {0};
     if (slw_str_starts(authorization, "Bearer ")) {
-        token = slw_str_trim((struct slw_str){authorization.ptr + 7,
-                                              authorization.len - 7});
+        token = slw_str_trim(
+            (struct slw_str){authorization.ptr + 7, authorization.len - 7});
     } else if (slw_str_starts(authorization, "Basic ")) {
-        token.len = basic_password(
-            slw_str_trim((struct slw_str){authorization.ptr + 6,
-                                          authorization.len - 6}),
-            password, sizeof password);
+        token.len =
+            basic_password(slw_str_trim((struct slw_str){
+                               authorization.ptr + 6, authorization.len - 6}),
+                           password, sizeof password);
         token.ptr = password;
     }
     struct slw_sha256 hash =

@@ -22,20 +22,17 @@ SLW_MUST_USE enum slw_rc slw_role_parse(struct slw_str s, enum slw_role *out,
 
 /* Make a token: *out_secret ("slw_…", 43 characters of randomness) is shown
  * once and only its SHA-256 is kept.  Errors CONFLICT: the name is taken. */
-SLW_MUST_USE enum slw_rc slw_access_token_make(struct slw_tx *tx,
-                                               int64_t now_ms,
-                                               struct slw_str name,
-                                               enum slw_role role,
-                                               char out_secret[64],
-                                               struct slw_err *err);
+SLW_MUST_USE enum slw_rc
+slw_access_token_make(struct slw_tx *tx, int64_t now_ms, struct slw_str name,
+                      enum slw_role role, char out_secret[64],
+                      struct slw_err *err);
 SLW_MUST_USE enum slw_rc slw_access_token_revoke(struct slw_tx *tx,
                                                  int64_t now_ms,
                                                  struct slw_str name,
                                                  struct slw_err *err);
 /* JSON array of name, role, created, revoked. */
-SLW_MUST_USE enum slw_rc slw_access_token_list(struct slw_tx *tx,
-                                               struct slw_jw *w,
-                                               struct slw_err *err);
+SLW_MUST_USE enum slw_rc
+slw_access_token_list(struct slw_tx *tx, struct slw_jw *w, struct slw_err *err);
 /* Role of a presented "Authorization" header value ("Bearer …", or Basic with
  * the token as password), in constant time over an in-memory table.
  * Out  *out_role; while no token exists: ADMIN

@@ -27,11 +27,9 @@ SLW_MUST_USE enum slw_rc api_time_query(const struct slw_http_req *req,
                                         struct slw_err *err);
 int64_t api_now(const struct slw_api *api);
 /* Queue a job in its own transaction, wake the runner, answer 202. */
-SLW_MUST_USE enum slw_rc api_job_start(struct slw_api *api,
-                                       struct slw_http_res *res,
-                                       const char *kind, struct slw_str subject,
-                                       struct slw_str spec,
-                                       struct slw_err *err);
+SLW_MUST_USE enum slw_rc
+api_job_start(struct slw_api *api, struct slw_http_res *res, const char *kind,
+              struct slw_str subject, struct slw_str spec, struct slw_err *err);
 /* Text of a node in the arena. */
 struct slw_str api_dump(struct slw_arena *a, const struct json_t *v);
 struct slw_str api_buf_str(struct slw_arena *a, const struct slw_buf *b);

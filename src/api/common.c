@@ -50,8 +50,8 @@ static enum slw_rc
 time_text(struct slw_str s, const char *key, bool end, int64_t *out,
           struct slw_err *err)
 {
-    enum slw_rc rc = end ? slw_time_parse_end(s, out, err)
-                         : slw_time_parse(s, out, err);
+    enum slw_rc rc =
+        end ? slw_time_parse_end(s, out, err) : slw_time_parse(s, out, err);
     return rc == SLW_OK ? rc : slw_err_prefix(err, "%s: ", key);
 }
 

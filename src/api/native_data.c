@@ -230,15 +230,14 @@ api_datasets_file(struct slw_http_req *req, struct slw_http_res *res,
         return slw_blob_cached(api->store, hex, ".parquet", req->arena,
                                &res->file_path, err);
     }
-    const char *path =
-        slw_path(req->arena, api->data_dir, "cache/%s.csv", hex);
+    const char *path = slw_path(req->arena, api->data_dir, "cache/%s.csv", hex);
     res->content_type = "text/csv";
     if (slw_file_exists(path)) {
         res->file_path = path;
         return SLW_OK;
     }
-    const char *tmp = slw_path(req->arena, api->data_dir, "tmp/csv-%s-%s",
-                               req->id, hex);
+    const char *tmp =
+        slw_path(req->arena, api->data_dir, "tmp/csv-%s-%s", req->id, hex);
     SLW_AUTO(slw_buf, spec);
     struct slw_jw w;
     slw_jw_init(&w, &spec);
@@ -272,10 +271,12 @@ api_datasets_diff(struct slw_http_req *req, struct slw_http_res *res,
     struct slw_jw w;
     slw_jw_init(&w, &spec);
     slw_jw_obj(&w);
-    slw_jw_kstr(&w, "a", slw_arena_printf(req->arena, "%.*s@%.*s",
-                                          SLW_FMT(name), SLW_FMT(from)));
-    slw_jw_kstr(&w, "b", slw_arena_printf(req->arena, "%.*s@%.*s",
-                                          SLW_FMT(name), SLW_FMT(to)));
+    slw_jw_kstr(&w, "a",
+                slw_arena_printf(req->arena, "%.*s@%.*s", SLW_FMT(name),
+                                 SLW_FMT(from)));
+    slw_jw_kstr(
+        &w, "b",
+        slw_arena_printf(req->arena, "%.*s@%.*s", SLW_FMT(name), SLW_FMT(to)));
     slw_jw_obj_end(&w);
     return slw_task_run(api->store, "data.diff", slw_buf_view(&spec),
                         TASK_TIMEOUT_MS, &res->body, err);
@@ -443,10 +444,9 @@ api_features_file(struct slw_http_req *req, struct slw_http_res *res,
     slw_jw_ki64(&w, "at_ms", api_now(api));
     slw_jw_obj_end(&w);
     res->file_once = true;
-    return send_task_file(req, res, "features.export", &spec, path, path,
-                          want.csv ? "text/csv"
-                                   : "application/vnd.apache.parquet",
-                          err);
+    return send_task_file(
+        req, res, "features.export", &spec, path, path,
+        want.csv ? "text/csv" : "application/vnd.apache.parquet", err);
 }
 
 /* ---- Feast's online request ---- */
@@ -480,8 +480,7 @@ online_column(struct slw_api *api, struct slw_tx *tx, struct slw_str feature,
     slw_jw_arr(&wt);
     for (size_t i = 0; i < slw_json_len(keys); i++) {
         struct slw_online_row row;
-        struct slw_str key =
-            slw_json_str_or(slw_json_at(keys, i), SLW_STR(""));
+        struct slw_str key = slw_json_str_or(slw_json_at(keys, i), SLW_STR(""));
         TRY(slw_features_online_get(tx, view, key, api_now(api), a, &row, err));
         double v = 0;
         bool has = false;
@@ -534,8 +533,7 @@ add_wanted(struct slw_tx *tx, struct slw_str feature, struct slw_arena *a,
             return slw_fail(err, SLW_LIMIT, "more than %d features asked for",
                             WANTED_MAX);
         known = true;
-        list[(*count)++] =
-            (struct wanted){feature, slw_arena_str(a, name)};
+        list[(*count)++] = (struct wanted){feature, slw_arena_str(a, name)};
     }
     if (!known)
         return slw_fail(err, SLW_NOT_FOUND,

@@ -124,8 +124,7 @@ api_drift(struct slw_http_req *req, struct slw_http_res *res,
     TRY(api_body(req, &body, err));
     const struct json_t *views = slw_json_get(body.root, "views");
     if (slw_json_type(views) != SLW_JSON_ARRAY || slw_json_len(views) == 0)
-        return slw_fail(err, SLW_INVALID,
-                        "\"views\" must list feature views");
+        return slw_fail(err, SLW_INVALID, "\"views\" must list feature views");
     int64_t rf = 0, rt = 0, wf = 0, wt = 0;
     TRY(range_of(slw_json_get(body.root, "reference"), "\"reference\"", &rf,
                  &rt, err));
@@ -241,7 +240,7 @@ api_flows_start(struct slw_http_req *req, struct slw_http_res *res,
     slw_jw_init(&w, &text);
     slw_jw_obj(&w);
     slw_jw_ki64(&w, "as_of_ms", as_of_ms);
-    static const char *const keys[] = {"model", "pins",  "seed",
+    static const char *const keys[] = {"model",  "pins",  "seed",
                                        "trials", "until", "reason"};
     for (size_t i = 0; i < SLW_ARRAY_LEN(keys); i++) {
         const struct json_t *v = slw_json_get(body.root, keys[i]);

@@ -54,8 +54,8 @@ api_models_list(struct slw_http_req *req, struct slw_http_res *res,
     SLW_AUTO(slw_tx, tx);
     TRY(slw_tx_read(&tx, api->store, err));
     TRY(slw_train_model_list(&tx, req->arena, &defined, &defined_count, err));
-    TRY(slw_registry_model_list(&tx, req->arena, &registered,
-                                &registered_count, err));
+    TRY(slw_registry_model_list(&tx, req->arena, &registered, &registered_count,
+                                err));
     struct slw_jw w;
     slw_jw_init(&w, &res->body);
     slw_jw_obj(&w);

@@ -121,25 +121,24 @@ metrics_process(const struct slw_api *api, struct slw_buf *out)
     long long pages = 0;
     if (slw_file_get("/proc/self/statm", 4096, &statm, &err) == SLW_OK)
         sscanf(statm.ptr, "%*d %lld", &pages);
-    slw_buf_printf(
-        out,
-        "# HELP process_cpu_seconds_total User and system time.\n"
-        "# TYPE process_cpu_seconds_total counter\n"
-        "process_cpu_seconds_total %.3f\n"
-        "# HELP process_resident_memory_bytes Resident memory.\n"
-        "# TYPE process_resident_memory_bytes gauge\n"
-        "process_resident_memory_bytes %lld\n"
-        "# HELP process_open_fds Open descriptors.\n"
-        "# TYPE process_open_fds gauge\n"
-        "process_open_fds %ld\n"
-        "# HELP slipway_uptime_seconds Time since the start.\n"
-        "# TYPE slipway_uptime_seconds gauge\n"
-        "slipway_uptime_seconds %.3f\n"
-        "# HELP slipway_build_info Version of the server.\n"
-        "# TYPE slipway_build_info gauge\n"
-        "slipway_build_info{version=\"" SLIPWAY_VERSION "\"} 1\n",
-        cpu_s, pages * sysconf(_SC_PAGESIZE), open_fd_count(),
-        (double)(slw_mono_ns() - api->start_mono_ns) * 1e-9);
+    slw_buf_printf(out,
+                   "# HELP process_cpu_seconds_total User and system time.\n"
+                   "# TYPE process_cpu_seconds_total counter\n"
+                   "process_cpu_seconds_total %.3f\n"
+                   "# HELP process_resident_memory_bytes Resident memory.\n"
+                   "# TYPE process_resident_memory_bytes gauge\n"
+                   "process_resident_memory_bytes %lld\n"
+                   "# HELP process_open_fds Open descriptors.\n"
+                   "# TYPE process_open_fds gauge\n"
+                   "process_open_fds %ld\n"
+                   "# HELP slipway_uptime_seconds Time since the start.\n"
+                   "# TYPE slipway_uptime_seconds gauge\n"
+                   "slipway_uptime_seconds %.3f\n"
+                   "# HELP slipway_build_info Version of the server.\n"
+                   "# TYPE slipway_build_info gauge\n"
+                   "slipway_build_info{version=\"" SLIPWAY_VERSION "\"} 1\n",
+                   cpu_s, pages * sysconf(_SC_PAGESIZE), open_fd_count(),
+                   (double)(slw_mono_ns() - api->start_mono_ns) * 1e-9);
 }
 
 enum slw_rc
@@ -213,10 +212,9 @@ api_events_list(struct slw_http_req *req, struct slw_http_res *res,
     slw_jw_arr(&w);
     for (size_t i = 0; i < limit; i++) {
         struct slw_event e;
-        enum slw_rc rc =
-            slw_event_after(&tx, after, slw_http_query(req, "kind"),
-                            slw_http_query(req, "subject"), req->arena, &e,
-                            err);
+        enum slw_rc rc = slw_event_after(
+            &tx, after, slw_http_query(req, "kind"),
+            slw_http_query(req, "subject"), req->arena, &e, err);
         if (rc == SLW_NOT_FOUND)
             break;
         TRY(rc);
@@ -349,8 +347,8 @@ api_jobs_get(struct slw_http_req *req, struct slw_http_res *res,
     int64_t end_ns = slw_mono_ns() + wait_ms * 1000000;
     for (;;) {
         int64_t left_ms = (end_ns - slw_mono_ns()) / 1000000;
-        int64_t stretch_ms = left_ms < JOB_STRETCH_MS ? left_ms
-                                                      : JOB_STRETCH_MS;
+        int64_t stretch_ms =
+            left_ms < JOB_STRETCH_MS ? left_ms : JOB_STRETCH_MS;
         TRY(slw_job_wait(api->store, id, stretch_ms > 0 ? stretch_ms : 0,
                          req->arena, &job, err));
         if (job.state > SLW_JOB_RUNNING || left_ms <= 0 ||

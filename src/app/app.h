@@ -36,11 +36,11 @@ struct app_args {
  * {0} {1} are arguments and the options named in `query` become query
  * parameters; `rows` and `columns` say how a person is shown the answer. */
 struct app_command {
-    const char *name;    /* "data add" */
-    const char *synopsis; /* "NAME PATH…" */
+    const char *name;       /* "data add" */
+    const char *synopsis;   /* "NAME PATH…" */
     int word_min, word_max; /* word_max -1: any number */
-    const char *options; /* "known-at=TIME append": '=' takes a value */
-    const char *help;    /* one line */
+    const char *options;    /* "known-at=TIME append": '=' takes a value */
+    const char *help;       /* one line */
     const char *example;
     int (*fn)(struct app_args *a);
     const char *method, *path, *query, *rows, *columns;
@@ -126,7 +126,7 @@ int app_drift(struct app_args *a);
 int app_train(struct app_args *a);
 int app_version_job(struct app_args *a); /* gate, reproduce */
 int app_alias(struct app_args *a);
-int app_act(struct app_args *a);         /* deploy, canary, … drill */
+int app_act(struct app_args *a); /* deploy, canary, … drill */
 int app_predict(struct app_args *a);
 int app_labels(struct app_args *a);
 int app_window(struct app_args *a);

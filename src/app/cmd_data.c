@@ -46,13 +46,12 @@ app_data_add(struct app_args *a)
     slw_jw_kz(&w, "mode", app_option(a, "append") ? "append" : "replace");
     slw_jw_obj_end(&w);
     const char *path = app_text(a, "/api/v1/datasets/%s/versions",
-                                        app_segment(a, a->words[0]));
+                                app_segment(a, a->words[0]));
     return app_post_job(a, path, &body, NULL, NULL);
 }
 
 /* Profile of a column in one line of a table. */
-#define PROFILE_COLUMNS                                                        \
-    "column=name type count nulls distinct min max mean std"
+#define PROFILE_COLUMNS "column=name type count nulls distinct min max mean std"
 
 int
 app_data_profile(struct app_args *a)
@@ -63,14 +62,14 @@ app_data_profile(struct app_args *a)
     SLW_AUTO(slw_json, doc);
     bool diff = strcmp(a->command->name, "data diff") == 0;
     const char *path =
-        diff ? app_text(a, "/api/v1/datasets/%s/diff?from=%s"
-                                           "&to=%s",
-                                app_segment(a, name),
-                                app_segment(a, a->words[1]),
-                                a->word_count > 2 ? app_segment(a, a->words[2])
-                                                  : "latest")
+        diff ? app_text(a,
+                        "/api/v1/datasets/%s/diff?from=%s"
+                        "&to=%s",
+                        app_segment(a, name), app_segment(a, a->words[1]),
+                        a->word_count > 2 ? app_segment(a, a->words[2])
+                                          : "latest")
              : app_text(a, "/api/v1/datasets/%s/versions/%s",
-                                app_segment(a, name), app_segment(a, ref));
+                        app_segment(a, name), app_segment(a, ref));
     if (app_request_json(a, "GET", path, SLW_STR(""), &doc, &err) != SLW_OK)
         return app_error(a, &err);
     if (strcmp(a->command->name, "data profile") == 0) {
@@ -91,15 +90,14 @@ app_data_get(struct app_args *a)
     struct slw_err err;
     const char *name, *ref;
     split_ref(a, a->words[0], &name, &ref);
-    const char *out = a->word_count > 1
-                          ? a->words[1]
-                          : app_text(a, "%s.parquet", name);
+    const char *out =
+        a->word_count > 1 ? a->words[1] : app_text(a, "%s.parquet", name);
     bool csv = slw_str_ends(slw_str_of(out), ".csv");
     const char *path =
         app_text(a, "/api/v1/datasets/%s/versions/%s/%s.%s",
-                         app_segment(a, name), app_segment(a, ref),
-                         app_option(a, "quarantine") ? "quarantine" : "data",
-                         csv ? "csv" : "parquet");
+                 app_segment(a, name), app_segment(a, ref),
+                 app_option(a, "quarantine") ? "quarantine" : "data",
+                 csv ? "csv" : "parquet");
     if (app_download(a, path, out, &err) != SLW_OK)
         return app_error(a, &err);
     if (a->json)
@@ -114,9 +112,9 @@ app_export(struct app_args *a)
 {
     struct slw_err err;
     bool csv = slw_str_ends(slw_str_of(a->words[1]), ".csv");
-    const char *path = app_text(a, "/api/v1/features/%s/data.%s",
-                                        app_segment(a, a->words[0]),
-                                        csv ? "csv" : "parquet");
+    const char *path =
+        app_text(a, "/api/v1/features/%s/data.%s", app_segment(a, a->words[0]),
+                 csv ? "csv" : "parquet");
     if (app_download(a, path, a->words[1], &err) != SLW_OK)
         return app_error(a, &err);
     printf(a->json ? "{\"file\":\"%s\"}\n" : "written to %s\n", a->words[1]);
@@ -152,8 +150,7 @@ entity_of(struct app_args *a, const char *view, const char **out,
     if (*out)
         return SLW_OK;
     SLW_AUTO(slw_json, doc);
-    const char *path = app_text(a, "/api/v1/features/%s",
-                                        app_segment(a, view));
+    const char *path = app_text(a, "/api/v1/features/%s", app_segment(a, view));
     TRY(app_request_json(a, "GET", path, SLW_STR(""), &doc, err));
     struct slw_str entity = slw_json_str_or(
         slw_json_get(slw_json_get(doc.root, "definition"), "entity"),
@@ -194,12 +191,12 @@ app_features_online(struct app_args *a)
         app_show(a, doc.root, NULL, NULL);
         return APP_OK;
     }
-    const struct json_t *names = slw_json_get(
-        slw_json_get(doc.root, "metadata"), "feature_names");
+    const struct json_t *names =
+        slw_json_get(slw_json_get(doc.root, "metadata"), "feature_names");
     const struct json_t *results = slw_json_get(doc.root, "results");
     for (size_t i = 0; i < slw_json_len(names); i++) {
-        printf("%-20.*s", SLW_FMT(slw_json_str_or(slw_json_at(names, i),
-                                                  SLW_STR(""))));
+        printf("%-20.*s",
+               SLW_FMT(slw_json_str_or(slw_json_at(names, i), SLW_STR(""))));
         app_tree(slw_json_get(slw_json_at(results, i), "values"), 0);
     }
     return APP_OK;
@@ -293,9 +290,9 @@ app_drift(struct app_args *a)
                          &err) != SLW_OK)
         return app_error(a, &err);
     if (!a->json)
-        printf("verdict: %.*s\n", SLW_FMT(slw_json_str_or(
-                                      slw_json_get(doc.root, "verdict"),
-                                      SLW_STR("?"))));
+        printf("verdict: %.*s\n",
+               SLW_FMT(slw_json_str_or(slw_json_get(doc.root, "verdict"),
+                                       SLW_STR("?"))));
     app_show(a, doc.root, "columns", "name drifted psi ks p adjusted_p");
     return APP_OK;
 }

@@ -52,10 +52,9 @@ app_train(struct app_args *a)
         number_option(a, &w, "trials", &err) != SLW_OK)
         return app_error(a, &err);
     slw_jw_obj_end(&w);
-    return app_post_job(a,
-                        app_text(a, "/api/v1/models/%s/train",
-                                 app_segment(a, a->words[0])),
-                        &body, "table", TABLE_COLUMNS);
+    return app_post_job(
+        a, app_text(a, "/api/v1/models/%s/train", app_segment(a, a->words[0])),
+        &body, "table", TABLE_COLUMNS);
 }
 
 int
@@ -77,9 +76,9 @@ int
 app_alias(struct app_args *a)
 {
     struct slw_err err;
-    const char *path = app_text(a, "/api/v1/models/%s/aliases/%s",
-                                app_segment(a, a->words[0]),
-                                app_segment(a, a->words[1]));
+    const char *path =
+        app_text(a, "/api/v1/models/%s/aliases/%s", app_segment(a, a->words[0]),
+                 app_segment(a, a->words[1]));
     SLW_AUTO(slw_buf, body);
     if (a->word_count < 3) {
         const char *at = app_option(a, "at");
@@ -110,8 +109,8 @@ parse_share(const char *text, double *out, struct slw_err *err)
     double v = 0;
     if (slw_str_f64(s, &v, err) != SLW_OK || !(v >= 0) ||
         v > (percent ? 100 : 1))
-        return slw_fail(err, SLW_INVALID,
-                        "'%s' is no share; write 10%% or 0.1", text);
+        return slw_fail(err, SLW_INVALID, "'%s' is no share; write 10%% or 0.1",
+                        text);
     *out = percent ? v / 100 : v;
     return SLW_OK;
 }
@@ -121,10 +120,10 @@ app_act(struct app_args *a)
 {
     struct slw_err err;
     const char *verb = a->command->name;
-    bool has_version = strcmp(verb, "deploy") == 0 ||
-                       strcmp(verb, "canary") == 0;
-    bool has_weight = strcmp(verb, "canary") == 0 ||
-                      strcmp(verb, "weight") == 0;
+    bool has_version =
+        strcmp(verb, "deploy") == 0 || strcmp(verb, "canary") == 0;
+    bool has_weight =
+        strcmp(verb, "canary") == 0 || strcmp(verb, "weight") == 0;
     SLW_AUTO(slw_buf, body);
     struct slw_jw w;
     slw_jw_init(&w, &body);
@@ -162,10 +161,9 @@ find_entity(struct app_args *a, const char **out, struct slw_err *err)
     if (*out)
         return SLW_OK;
     SLW_AUTO(slw_json, doc);
-    TRY(app_request_json(a, "GET",
-                         app_text(a, "/v2/models/%s",
-                                  app_segment(a, a->words[0])),
-                         SLW_STR(""), &doc, err));
+    TRY(app_request_json(
+        a, "GET", app_text(a, "/v2/models/%s", app_segment(a, a->words[0])),
+        SLW_STR(""), &doc, err));
     struct slw_str entity = slw_json_str_or(
         slw_json_get(slw_json_get(doc.root, "parameters"), "entity"),
         SLW_STR(""));
@@ -219,17 +217,17 @@ app_predict(struct app_args *a)
     slw_jw_init(&w, &body);
     write_infer(a, &w, entity);
     SLW_AUTO(slw_json, doc);
-    if (app_request_json(a, "POST",
-                         app_text(a, "/v2/models/%s/infer",
-                                  app_segment(a, a->words[0])),
-                         slw_buf_view(&body), &doc, &err) != SLW_OK)
+    if (app_request_json(
+            a, "POST",
+            app_text(a, "/v2/models/%s/infer", app_segment(a, a->words[0])),
+            slw_buf_view(&body), &doc, &err) != SLW_OK)
         return app_error(a, &err);
     if (a->json) {
         app_show(a, doc.root, NULL, NULL);
         return APP_OK;
     }
-    const struct json_t *data = slw_json_get(
-        slw_json_at(slw_json_get(doc.root, "outputs"), 0), "data");
+    const struct json_t *data =
+        slw_json_get(slw_json_at(slw_json_get(doc.root, "outputs"), 0), "data");
     const struct json_t *params = slw_json_get(doc.root, "parameters");
     struct slw_str by =
         slw_json_str_or(slw_json_get(params, "served_by"), SLW_STR("?"));
@@ -309,14 +307,15 @@ experiment_id(struct app_args *a, struct slw_str *out, struct slw_err *err)
     SLW_AUTO(slw_json, doc);
     TRY(app_request_json(
         a, "GET",
-        app_text(a, "/api/2.0/mlflow/experiments/get-by-name?experiment_name=%s",
+        app_text(a,
+                 "/api/2.0/mlflow/experiments/get-by-name?experiment_name=%s",
                  app_segment(a, a->words[0])),
         SLW_STR(""), &doc, err));
     *out = slw_arena_str(
         &a->arena,
-        slw_json_str_or(slw_json_get(slw_json_get(doc.root, "experiment"),
-                                     "experiment_id"),
-                        SLW_STR("0")));
+        slw_json_str_or(
+            slw_json_get(slw_json_get(doc.root, "experiment"), "experiment_id"),
+            SLW_STR("0")));
     return SLW_OK;
 }
 
@@ -326,11 +325,11 @@ print_run(const struct json_t *run)
     const struct json_t *info = slw_json_get(run, "info");
     const struct json_t *metrics =
         slw_json_get(slw_json_get(run, "data"), "metrics");
-    printf("%.*s  %-9.*s %-28.*s",
-           SLW_FMT(slw_json_str_or(slw_json_get(info, "run_id"), SLW_STR(""))),
-           SLW_FMT(slw_json_str_or(slw_json_get(info, "status"), SLW_STR(""))),
-           SLW_FMT(
-               slw_json_str_or(slw_json_get(info, "run_name"), SLW_STR(""))));
+    printf(
+        "%.*s  %-9.*s %-28.*s",
+        SLW_FMT(slw_json_str_or(slw_json_get(info, "run_id"), SLW_STR(""))),
+        SLW_FMT(slw_json_str_or(slw_json_get(info, "status"), SLW_STR(""))),
+        SLW_FMT(slw_json_str_or(slw_json_get(info, "run_name"), SLW_STR(""))));
     for (size_t i = 0; i < slw_json_len(metrics) && i < 6; i++) {
         const struct json_t *m = slw_json_at(metrics, i);
         printf("  %.*s=%.5g",

@@ -128,9 +128,8 @@ wait_started(struct app_args *a, const char *path, struct slw_buf *body,
 {
     SLW_AUTO(slw_json, started);
     TRY(app_request_json(a, "POST", path, slw_buf_view(body), &started, err));
-    return app_job_wait(a,
-                        slw_json_i64_or(slw_json_get(started.root, "job"), 0),
-                        out, err);
+    return app_job_wait(
+        a, slw_json_i64_or(slw_json_get(started.root, "job"), 0), out, err);
 }
 
 static enum slw_rc
@@ -157,10 +156,9 @@ add_source(struct app_args *a, struct slw_str name, struct slw_str path,
     app_key_option(a, &w, "known-at", "known_at");
     slw_jw_obj_end(&w);
     SLW_AUTO(slw_json, job);
-    TRY(wait_started(a,
-                     app_text(a, "/api/v1/datasets/%.*s/versions",
-                              SLW_FMT(name)),
-                     &body, &job, err));
+    TRY(wait_started(
+        a, app_text(a, "/api/v1/datasets/%.*s/versions", SLW_FMT(name)), &body,
+        &job, err));
     const struct json_t *result = slw_json_get(job.root, "result");
     if (!a->json)
         printf("data      %.*s@%lld: %lld rows, %lld quarantined\n",
@@ -200,11 +198,11 @@ follow_flow(struct app_args *a, int64_t id, bool tell, struct slw_json *out,
         const struct json_t *steps = slw_json_get(doc.root, "steps");
         for (; tell && told < slw_json_len(steps); told++) {
             const struct json_t *s = slw_json_at(steps, told);
-            printf("  %-10.*s %.*s\n",
-                   SLW_FMT(slw_json_str_or(slw_json_get(s, "step"),
-                                           SLW_STR(""))),
-                   SLW_FMT(slw_json_str_or(slw_json_get(s, "reason"),
-                                           SLW_STR(""))));
+            printf(
+                "  %-10.*s %.*s\n",
+                SLW_FMT(slw_json_str_or(slw_json_get(s, "step"), SLW_STR(""))),
+                SLW_FMT(
+                    slw_json_str_or(slw_json_get(s, "reason"), SLW_STR(""))));
             fflush(stdout);
         }
         bool ended = slw_json_bool_or(slw_json_get(doc.root, "ended"), false);
@@ -393,10 +391,10 @@ app_window(struct app_args *a)
     slw_jw_kz(&w, "from", a->words[1]);
     slw_jw_kz(&w, "to", a->words[2]);
     slw_jw_obj_end(&w);
-    return app_post_show(a, "POST",
-                         app_text(a, "/api/v1/monitors/%s/window",
-                                  app_segment(a, a->words[0])),
-                         &body, NULL, NULL);
+    return app_post_show(
+        a, "POST",
+        app_text(a, "/api/v1/monitors/%s/window", app_segment(a, a->words[0])),
+        &body, NULL, NULL);
 }
 
 int

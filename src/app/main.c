@@ -73,8 +73,7 @@ find_command(int argc, char **argv, int *out_word_count)
              argc > 2 && argv[2][0] != '-' ? argv[2] : "");
     for (int words = 2; words >= 1; words--)
         for (size_t i = 0; i < app_command_count; i++)
-            if (strcmp(app_commands[i].name, words == 2 ? two : argv[1]) ==
-                0) {
+            if (strcmp(app_commands[i].name, words == 2 ? two : argv[1]) == 0) {
                 *out_word_count = words;
                 return &app_commands[i];
             }
@@ -108,8 +107,9 @@ no_such_command(int argc, char **argv)
                         app_commands[i].help);
         return APP_USAGE;
     }
-    fprintf(stderr, "slipway: there is no command '%s'%s%s%s; see `slipway "
-                    "help`\n",
+    fprintf(stderr,
+            "slipway: there is no command '%s'%s%s%s; see `slipway "
+            "help`\n",
             argv[1], near ? "; did you mean '" : "", near ? near->name : "",
             near ? "'" : "");
     return APP_USAGE;
@@ -145,8 +145,8 @@ take_option(struct app_args *a, int argc, char **argv, int *i)
 {
     const struct app_command *c = a->command;
     struct slw_str name, inline_value;
-    bool has_inline = slw_str_cut(slw_str_of(argv[*i] + 2), '=', &name,
-                                  &inline_value);
+    bool has_inline =
+        slw_str_cut(slw_str_of(argv[*i] + 2), '=', &name, &inline_value);
     bool takes_value = false;
     if (slw_str_eqz(name, "json")) {
         a->json = true;
@@ -216,8 +216,7 @@ plain_request(struct app_args *a)
     while (rest.len) {
         struct slw_str word;
         slw_str_cut(rest, ' ', &word, &rest);
-        const char *value =
-            app_option(a, slw_arena_strz(&a->arena, word));
+        const char *value = app_option(a, slw_arena_strz(&a->arena, word));
         if (!value)
             continue;
         slw_buf_printf(&path, "%c%.*s=%s", separator, SLW_FMT(word),

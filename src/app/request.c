@@ -23,8 +23,8 @@ sentence_of(const struct slw_reply *reply, struct slw_err *err)
     if (slw_json_parse(&doc, slw_buf_view(&reply->body), &ignored) == SLW_OK) {
         msg = slw_json_str_or(slw_json_get(doc.root, "error"), SLW_STR(""));
         if (msg.len == 0)
-            msg = slw_json_str_or(slw_json_get(doc.root, "message"),
-                                  SLW_STR(""));
+            msg =
+                slw_json_str_or(slw_json_get(doc.root, "message"), SLW_STR(""));
     }
     enum slw_rc rc = reply->status == 404   ? SLW_NOT_FOUND
                      : reply->status == 409 ? SLW_CONFLICT
@@ -41,10 +41,10 @@ static const char *
 authorization(struct app_args *a)
 {
     const char *token = getenv("SLIPWAY_TOKEN");
-    return token && *token ? slw_arena_printf(&a->arena,
-                                              "Authorization: Bearer %s", token)
-                                 .ptr
-                           : NULL;
+    return token && *token
+               ? slw_arena_printf(&a->arena, "Authorization: Bearer %s", token)
+                     .ptr
+               : NULL;
 }
 
 static enum slw_rc
@@ -224,9 +224,10 @@ app_job_wait(struct app_args *a, int64_t id, struct slw_json *out_job,
 {
     struct meter m;
     meter_start(&m, slw_arena_printf(&a->arena, "job %lld", (long long)id).ptr);
-    const char *path = slw_arena_printf(&a->arena, "/api/v1/jobs/%lld?wait_ms=%d",
-                                        (long long)id, m.terminal ? 200 : 2000)
-                           .ptr;
+    const char *path =
+        slw_arena_printf(&a->arena, "/api/v1/jobs/%lld?wait_ms=%d",
+                         (long long)id, m.terminal ? 200 : 2000)
+            .ptr;
     for (;;) {
         SLW_AUTO(slw_json, doc);
         TRY(app_request_json(a, "GET", path, SLW_STR(""), &doc, err));

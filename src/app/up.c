@@ -69,8 +69,8 @@ number_option(const struct app_args *a, const char *name, int dflt, int most,
 {
     const char *text = app_option(a, name);
     int64_t v = dflt;
-    if (text && (slw_str_i64(slw_str_of(text), &v, err) != SLW_OK || v < 1 ||
-                 v > most))
+    if (text &&
+        (slw_str_i64(slw_str_of(text), &v, err) != SLW_OK || v < 1 || v > most))
         return slw_fail(err, SLW_INVALID, "--%s must be 1 to %d", name, most);
     *out = (int)v;
     return SLW_OK;
@@ -100,8 +100,8 @@ server_start(struct server *s, const struct app_args *a, struct slw_err *err)
     s->api.url = s->url;
     char tmp[4096];
     snprintf(tmp, sizeof tmp, "%s/tmp", slw_store_dir(s->store));
-    struct slw_http_options ho = {.listen = listen ? listen
-                                                   : APP_DEFAULT_LISTEN,
+    struct slw_http_options ho = {.listen =
+                                      listen ? listen : APP_DEFAULT_LISTEN,
                                   .routes = slw_api_routes,
                                   .route_count = slw_api_route_count,
                                   .tmp_dir = tmp};
@@ -153,9 +153,8 @@ announce(const struct server *s, const struct app_args *a)
     } else {
         printf("slipway " SLIPWAY_VERSION " at %s, data in %s%s%s\n", s->url,
                s->api.data_dir, s->clock.manual ? ", clock by hand at " : "",
-               s->clock.manual
-                   ? slw_time_text(slw_clock_now_ms(&s->clock), now)
-                   : "");
+               s->clock.manual ? slw_time_text(slw_clock_now_ms(&s->clock), now)
+                               : "");
     }
     fflush(stdout);
 }

@@ -88,9 +88,9 @@ void
 slw_assert_failed(const char *file, int line, const char *cond)
 {
     char text[512];
-    int len = snprintf(text, sizeof text,
-                       "slipway: assertion failed at %s:%d: %s\n", file, line,
-                       cond);
+    int len =
+        snprintf(text, sizeof text, "slipway: assertion failed at %s:%d: %s\n",
+                 file, line, cond);
     if (len > (int)sizeof text - 1)
         len = (int)sizeof text - 1;
     /* The process is about to end: nobody could act on a failed write. */

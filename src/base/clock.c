@@ -68,10 +68,10 @@ days_of_date(int64_t year, int64_t month, int64_t day)
     year -= month <= 2;
     int64_t era = (year >= 0 ? year : year - 399) / 400;
     int64_t year_of_era = year - era * 400;
-    int64_t day_of_year = (153 * (month + (month > 2 ? -3 : 9)) + 2) / 5 + day
-                          - 1;
-    int64_t day_of_era = year_of_era * 365 + year_of_era / 4
-                         - year_of_era / 100 + day_of_year;
+    int64_t day_of_year =
+        (153 * (month + (month > 2 ? -3 : 9)) + 2) / 5 + day - 1;
+    int64_t day_of_era =
+        year_of_era * 365 + year_of_era / 4 - year_of_era / 100 + day_of_year;
     return era * 146097 + day_of_era - 719468;
 }
 
@@ -140,12 +140,12 @@ static bool
 date_take(struct slw_str *s, int64_t *out_ms)
 {
     int year, month, day;
-    if (!digits_take(s, 4, &year) || !char_take(s, '-')
-        || !digits_take(s, 2, &month) || !char_take(s, '-')
-        || !digits_take(s, 2, &day))
+    if (!digits_take(s, 4, &year) || !char_take(s, '-') ||
+        !digits_take(s, 2, &month) || !char_take(s, '-') ||
+        !digits_take(s, 2, &day))
         return false;
-    if (year < 1 || month < 1 || month > 12 || day < 1
-        || day > days_in_month(year, month))
+    if (year < 1 || month < 1 || month > 12 || day < 1 ||
+        day > days_in_month(year, month))
         return false;
     *out_ms = days_of_date(year, month, day) * SLW_DAY_MS;
     return true;
@@ -156,8 +156,8 @@ static bool
 time_take(struct slw_str *s, int64_t *out_ms)
 {
     int hour, minute, second = 0, milli = 0;
-    if (!digits_take(s, 2, &hour) || !char_take(s, ':')
-        || !digits_take(s, 2, &minute))
+    if (!digits_take(s, 2, &hour) || !char_take(s, ':') ||
+        !digits_take(s, 2, &minute))
         return false;
     if (char_take(s, ':')) {
         if (!digits_take(s, 2, &second))
@@ -190,8 +190,8 @@ zone_take(struct slw_str *s, int64_t *out_ms)
     int hour, minute = 0;
     if (!(char_take(s, '+') || char_take(s, '-')) || !digits_take(s, 2, &hour))
         return false;
-    if (s->len && (char_take(s, ':') || s->ptr[0] != ':')
-        && !digits_take(s, 2, &minute))
+    if (s->len && (char_take(s, ':') || s->ptr[0] != ':') &&
+        !digits_take(s, 2, &minute))
         return false;
     if (hour > 23 || minute > 59)
         return false;
@@ -227,10 +227,10 @@ time_read(struct slw_str text, int64_t *out_ms, bool *out_bare_date,
         bool ok = date_take(&s, &ms);
         *out_bare_date = ok && s.len == 0;
         if (ok && s.len)
-            ok = (char_take(&s, 'T') || char_take(&s, 't')
-                  || char_take(&s, ' '))
-                 && time_take(&s, &time_ms) && zone_take(&s, &zone_ms)
-                 && s.len == 0;
+            ok = (char_take(&s, 'T') || char_take(&s, 't') ||
+                  char_take(&s, ' ')) &&
+                 time_take(&s, &time_ms) && zone_take(&s, &zone_ms) &&
+                 s.len == 0;
         if (!ok)
             return slw_fail(err, SLW_INVALID,
                             "'%.*s' is not a time; write 2023-08-31, "
@@ -284,10 +284,10 @@ slw_time_text(int64_t ms, char buf[static SLW_TIME_TEXT_SIZE])
     int64_t rest;
     struct date d = date_of_days(days_split(ms, &rest));
     int milli = (int)(rest % 1000), second = (int)(rest / 1000);
-    int len = snprintf(buf, SLW_TIME_TEXT_SIZE,
-                       "%04lld-%02d-%02dT%02d:%02d:%02d", (long long)d.year,
-                       d.month, d.day, second / 3600, second / 60 % 60,
-                       second % 60);
+    int len =
+        snprintf(buf, SLW_TIME_TEXT_SIZE, "%04lld-%02d-%02dT%02d:%02d:%02d",
+                 (long long)d.year, d.month, d.day, second / 3600,
+                 second / 60 % 60, second % 60);
     size_t room = SLW_TIME_TEXT_SIZE - (size_t)len;
     if (milli)
         snprintf(buf + len, room, ".%03dZ", milli);
@@ -312,8 +312,8 @@ slw_duration_parse(struct slw_str s, int64_t *out_ms, struct slw_err *err)
     static const struct {
         const char *suffix;
         int64_t ms;
-    } units[] = {{"ms", 1},        {"s", 1000},       {"m", 60000},
-                 {"h", 3600000},   {"d", SLW_DAY_MS}, {"w", 7 * SLW_DAY_MS}};
+    } units[] = {{"ms", 1},      {"s", 1000},       {"m", 60000},
+                 {"h", 3600000}, {"d", SLW_DAY_MS}, {"w", 7 * SLW_DAY_MS}};
     struct slw_str shown = s;
     if (shown.len > 40)
         shown.len = 40;
@@ -326,9 +326,9 @@ slw_duration_parse(struct slw_str s, int64_t *out_ms, struct slw_err *err)
             continue;
         int64_t count, ms;
         struct slw_err ignored;
-        if (slw_str_i64((struct slw_str){s.ptr, digits}, &count, &ignored)
-                != SLW_OK
-            || __builtin_mul_overflow(count, units[i].ms, &ms))
+        if (slw_str_i64((struct slw_str){s.ptr, digits}, &count, &ignored) !=
+                SLW_OK ||
+            __builtin_mul_overflow(count, units[i].ms, &ms))
             return slw_fail(err, SLW_INVALID, "the duration '%.*s' is too long",
                             SLW_FMT(shown));
         *out_ms = ms;

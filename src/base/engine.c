@@ -59,8 +59,8 @@ plugin_find(const char *name, char path[PATH_MAX], char dir[PATH_MAX])
     for (size_t i = 0; i < SLW_ARRAY_LEN(places); i++) {
         if (!places[i].base || !places[i].base[0])
             continue;
-        int len = snprintf(dir, PATH_MAX, "%s%s", places[i].base,
-                           places[i].below);
+        int len =
+            snprintf(dir, PATH_MAX, "%s%s", places[i].base, places[i].below);
         if (len > 0 && len < PATH_MAX && file_at(path, dir, file))
             return true;
     }
@@ -102,8 +102,8 @@ engine_load(const char *name, struct engine *e, struct slw_err *err)
                         "doctor'",
                         name, dlerror());
     const struct slw_engine_head *head = dlsym(lib, "slw_engine");
-    if (!head || head->abi != SLW_ENGINE_ABI || !head->open
-        || strcmp(head->name, name) != 0) {
+    if (!head || head->abi != SLW_ENGINE_ABI || !head->open ||
+        strcmp(head->name, name) != 0) {
         dlclose(lib);
         return slw_fail(err, SLW_NOT_FOUND,
                         "'%s' is not the engine '%s' of this version of "

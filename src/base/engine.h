@@ -14,9 +14,9 @@
 #define SLW_ENGINE_ABI 1
 
 struct slw_engine_head {
-    int abi;                /* SLW_ENGINE_ABI */
-    const char *name;       /* "duckdb" */
-    const char *remedy;     /* how to get it, one sentence */
+    int abi;            /* SLW_ENGINE_ABI */
+    const char *name;   /* "duckdb" */
+    const char *remedy; /* how to get it, one sentence */
     /* Open the foreign library (dir: where libraries of engines were put,
      * <dir>/duckdb/libduckdb.so and so on) and return the table of functions
      * and the library's version.  Called once, under the loader's lock.

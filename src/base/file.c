@@ -243,8 +243,8 @@ slw_file_get(const char *path, size_t size_max, struct slw_buf *out,
     struct get g = {.out = out, .room = size_max, .size_max = size_max};
     enum slw_rc rc = file_read(path, piece_keep, &g, err);
     if (rc == SLW_OK && out->overflow && !overflow_before)
-        rc = slw_fail(err, SLW_LIMIT, "'%s' does not fit into its buffer",
-                      path);
+        rc =
+            slw_fail(err, SLW_LIMIT, "'%s' does not fit into its buffer", path);
     if (rc != SLW_OK) { /* as it was */
         out->len = len_before;
         out->overflow = overflow_before;
@@ -357,8 +357,8 @@ slw_dir_remove(const char *path, struct slw_err *err)
 {
     SLW_ASSERT(path[0] != '\0');
     SLW_ASSERT(strcmp(path, "/") != 0);
-    if (nftw(path, entry_remove, 32, FTW_DEPTH | FTW_PHYS | FTW_MOUNT) != 0
-        && errno != ENOENT)
+    if (nftw(path, entry_remove, 32, FTW_DEPTH | FTW_PHYS | FTW_MOUNT) != 0 &&
+        errno != ENOENT)
         return FAIL(err, "remove folder", path);
     return SLW_OK;
 }
@@ -388,8 +388,8 @@ entry_is_dir(DIR *dir, const struct dirent *e)
     struct stat st;
     if (e->d_type != DT_UNKNOWN)
         return e->d_type == DT_DIR;
-    return fstatat(dirfd(dir), e->d_name, &st, AT_SYMLINK_NOFOLLOW) == 0
-           && S_ISDIR(st.st_mode);
+    return fstatat(dirfd(dir), e->d_name, &st, AT_SYMLINK_NOFOLLOW) == 0 &&
+           S_ISDIR(st.st_mode);
 }
 
 static int
@@ -444,8 +444,7 @@ slw_dir_each(const char *path, slw_dir_fn fn, void *ctx, struct slw_err *err)
         slw_buf_printf(&full, "%s%s%s", path,
                        slw_str_ends(slw_str_of(path), "/") ? "" : "/",
                        list.names[i] + 1);
-        TRY(fn(ctx, full.ptr, list.names[i] + 1, list.names[i][0] == 'd',
-               err));
+        TRY(fn(ctx, full.ptr, list.names[i] + 1, list.names[i][0] == 'd', err));
     }
     return SLW_OK;
 }

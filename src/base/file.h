@@ -39,9 +39,8 @@ SLW_MUST_USE enum slw_rc slw_dir_remove(const char *path, struct slw_err *err);
 /* Call `fn` for each entry but "." and ".." in byte order of the names; stops
  * at the first failure, which is returned.  A symbolic link is no folder.
  * Errors NOT_FOUND, IO, LIMIT (a million entries). */
-typedef enum slw_rc (*slw_dir_fn)(void *ctx, const char *path,
-                                  const char *name, bool is_dir,
-                                  struct slw_err *err);
+typedef enum slw_rc (*slw_dir_fn)(void *ctx, const char *path, const char *name,
+                                  bool is_dir, struct slw_err *err);
 SLW_MUST_USE enum slw_rc slw_dir_each(const char *path, slw_dir_fn fn,
                                       void *ctx, struct slw_err *err);
 /* A path below a folder: "<dir>/<fmt…>", in the arena, NUL-terminated. */

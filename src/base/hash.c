@@ -9,8 +9,8 @@ slw_sha256_of(const void *bytes, size_t len)
 {
     struct slw_sha256 h = {0};
     unsigned size = 0;
-    int ok = EVP_Digest(len ? bytes : "", len, h.bytes, &size, EVP_sha256(),
-                        NULL);
+    int ok =
+        EVP_Digest(len ? bytes : "", len, h.bytes, &size, EVP_sha256(), NULL);
     SLW_ASSERT(ok == 1);
     SLW_ASSERT(size == sizeof h.bytes);
     return h;

@@ -22,9 +22,8 @@ struct slw_json {
  * most SLW_JSON_DEPTH_MAX levels, any root value; integers of 64 bits, no
  * \u0000 in strings).
  * Errors INVALID: "JSON line 3 column 14: …" */
-SLW_MUST_USE enum slw_rc slw_json_parse(struct slw_json *out,
-                                        struct slw_str text,
-                                        struct slw_err *err);
+SLW_MUST_USE enum slw_rc
+slw_json_parse(struct slw_json *out, struct slw_str text, struct slw_err *err);
 void slw_json_done(struct slw_json *doc);
 
 enum slw_json_type {

@@ -54,8 +54,8 @@ slw_json_parse(struct slw_json *out, struct slw_str text, struct slw_err *err)
     json_t *root = json_loadb(text.ptr, text.len,
                               JSON_REJECT_DUPLICATES | JSON_DECODE_ANY, &at);
     if (!root)
-        return slw_fail(err, SLW_INVALID, "JSON line %d column %d: %s",
-                        at.line, at.column, at.text);
+        return slw_fail(err, SLW_INVALID, "JSON line %d column %d: %s", at.line,
+                        at.column, at.text);
     out->root = root;
     return SLW_OK;
 }
@@ -179,10 +179,10 @@ static const char *
 type_words(const struct json_t *v)
 {
     static const char *const words[] = {
-        [SLW_JSON_NONE] = "absent",       [SLW_JSON_NULL] = "null",
+        [SLW_JSON_NONE] = "absent",        [SLW_JSON_NULL] = "null",
         [SLW_JSON_BOOL] = "true or false", [SLW_JSON_INT] = "an integer",
-        [SLW_JSON_REAL] = "a number",     [SLW_JSON_STR] = "a string",
-        [SLW_JSON_ARRAY] = "an array",    [SLW_JSON_OBJECT] = "an object",
+        [SLW_JSON_REAL] = "a number",      [SLW_JSON_STR] = "a string",
+        [SLW_JSON_ARRAY] = "an array",     [SLW_JSON_OBJECT] = "an object",
     };
     return words[slw_json_type(v)];
 }

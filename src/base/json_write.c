@@ -13,8 +13,8 @@
 static bool
 is_plain(char c)
 {
-    return (unsigned char)c >= 0x20 && (unsigned char)c < 0x80 && c != '"'
-           && c != '\\';
+    return (unsigned char)c >= 0x20 && (unsigned char)c < 0x80 && c != '"' &&
+           c != '\\';
 }
 
 static void
@@ -107,8 +107,7 @@ object_write(struct slw_buf *b, const struct json_t *o, bool sorted)
         }
         if (i)
             slw_buf_char(b, ',');
-        member_write(b, slw_json_iter_key(it), slw_json_iter_value(it),
-                     sorted);
+        member_write(b, slw_json_iter_key(it), slw_json_iter_value(it), sorted);
     }
     if (members) {
         qsort(members, count, sizeof *members, member_compare);
@@ -141,8 +140,8 @@ node_write(struct slw_buf *b, const struct json_t *v, bool sorted)
         real_write(b, json_real_value(v));
         break;
     case SLW_JSON_STR:
-        str_write(b, (struct slw_str){json_string_value(v),
-                                      json_string_length(v)});
+        str_write(
+            b, (struct slw_str){json_string_value(v), json_string_length(v)});
         break;
     case SLW_JSON_ARRAY:
         slw_buf_char(b, '[');

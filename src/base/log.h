@@ -10,12 +10,7 @@
 
 #include "base/base.h"
 
-enum slw_log_level {
-    SLW_LOG_ERROR,
-    SLW_LOG_WARN,
-    SLW_LOG_INFO,
-    SLW_LOG_DEBUG
-};
+enum slw_log_level { SLW_LOG_ERROR, SLW_LOG_WARN, SLW_LOG_INFO, SLW_LOG_DEBUG };
 
 /* Lines above this level are dropped; INFO at start. */
 void slw_log_level_set(enum slw_log_level level);

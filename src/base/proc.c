@@ -34,8 +34,8 @@
 
 #define OUT_SIZE_MAX ((size_t)64 << 20)
 #define ERR_SIZE_MAX ((size_t)1 << 20)
-#define KILL_AFTER_MS 2000  /* between TERM and KILL */
-#define DRAIN_MS 1000       /* for what is still in the pipes after the end */
+#define KILL_AFTER_MS 2000 /* between TERM and KILL */
+#define DRAIN_MS 1000      /* for what is still in the pipes after the end */
 #define CANCEL_POLL_MS 50
 #define PARENT_VAR "SLIPWAY_PARENT_PID"
 
@@ -43,9 +43,9 @@
 
 /* What a child is given, and our ends of it.  Zero means none. */
 struct proc_fds {
-    int in, out, err;         /* the child's, plus 1 */
+    int in, out, err;          /* the child's, plus 1 */
     int out_read, errout_read; /* ours, plus 1 */
-    int pidfd;                /* plus 1 */
+    int pidfd;                 /* plus 1 */
 };
 
 static void
@@ -90,8 +90,7 @@ pipe_make(int *read_plus_1, int *write_plus_1, struct slw_err *err)
     *read_plus_1 = fds[0] + 1;
     fds[1] = fd_high(fds[1]);
     *write_plus_1 = fds[1] + 1;
-    if (fds[0] < 0 || fds[1] < 0
-        || fcntl(fds[0], F_SETFL, O_NONBLOCK) != 0)
+    if (fds[0] < 0 || fds[1] < 0 || fcntl(fds[0], F_SETFL, O_NONBLOCK) != 0)
         return FAIL(err, "make", "pipe");
     return SLW_OK;
 }
@@ -232,9 +231,9 @@ plan_make(struct proc_plan *p, const struct slw_proc_spec *spec,
     must(posix_spawnattr_setsigmask(&p->attr, &none));
     must(posix_spawnattr_setsigdefault(&p->attr, &all));
     must(posix_spawnattr_setpgroup(&p->attr, 0));
-    must(posix_spawnattr_setflags(&p->attr,
-                                  POSIX_SPAWN_SETPGROUP | POSIX_SPAWN_SETSIGMASK
-                                      | POSIX_SPAWN_SETSIGDEF));
+    must(posix_spawnattr_setflags(&p->attr, POSIX_SPAWN_SETPGROUP |
+                                                POSIX_SPAWN_SETSIGMASK |
+                                                POSIX_SPAWN_SETSIGDEF));
 }
 
 /* argv and environ are not const in POSIX, but are not written to. */

@@ -12,15 +12,15 @@
 #include "base/buf.h"
 
 struct slw_proc_spec {
-    const char *const *argv;   /* NULL-terminated; argv[0] is looked up */
-    const char *const *env;    /* NULL-terminated "K=V" added to or replacing
-                                  our own environment; NULL for none */
-    const char *dir;           /* working folder; NULL for ours */
-    const char *log_path;      /* stdout+stderr appended there; NULL without
-                                  capture: ours are shared */
-    bool capture;              /* stdout into out, stderr into errout */
-    struct slw_str stdin_text; /* given on standard input; empty: /dev/null */
-    int64_t timeout_ms;        /* 0: none; TERM, then KILL 2 s later */
+    const char *const *argv;    /* NULL-terminated; argv[0] is looked up */
+    const char *const *env;     /* NULL-terminated "K=V" added to or replacing
+                                   our own environment; NULL for none */
+    const char *dir;            /* working folder; NULL for ours */
+    const char *log_path;       /* stdout+stderr appended there; NULL without
+                                   capture: ours are shared */
+    bool capture;               /* stdout into out, stderr into errout */
+    struct slw_str stdin_text;  /* given on standard input; empty: /dev/null */
+    int64_t timeout_ms;         /* 0: none; TERM, then KILL 2 s later */
     const volatile int *cancel; /* non-NULL: stops the child when nonzero */
 };
 

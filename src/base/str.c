@@ -47,8 +47,8 @@ bool
 slw_str_ends(struct slw_str s, const char *suffix)
 {
     size_t len = strlen(suffix);
-    return len == 0
-           || (s.len >= len && memcmp(s.ptr + s.len - len, suffix, len) == 0);
+    return len == 0 ||
+           (s.len >= len && memcmp(s.ptr + s.len - len, suffix, len) == 0);
 }
 
 static bool
@@ -111,8 +111,8 @@ slw_str_i64(struct slw_str s, int64_t *out, struct slw_err *err)
         if (s.ptr[i] < '0' || s.ptr[i] > '9')
             return slw_fail(err, SLW_INVALID, "'%.*s' is not an integer",
                             SLW_FMT(shown));
-        if (__builtin_mul_overflow(v, (int64_t)10, &v)
-            || __builtin_sub_overflow(v, (int64_t)(s.ptr[i] - '0'), &v))
+        if (__builtin_mul_overflow(v, (int64_t)10, &v) ||
+            __builtin_sub_overflow(v, (int64_t)(s.ptr[i] - '0'), &v))
             return slw_fail(err, SLW_INVALID,
                             "'%.*s' is beyond 64-bit integers", SLW_FMT(shown));
     }
@@ -195,10 +195,9 @@ word_read(struct slw_str s, double *out)
         const char *word;
         double value;
     } words[] = {
-        {"NaN", NAN},           {"nan", NAN},
-        {"Infinity", INFINITY}, {"inf", INFINITY},
-        {"-inf", -INFINITY},    {"-Infinity", -INFINITY},
-        {"Inf", INFINITY},      {"-Inf", -INFINITY},
+        {"NaN", NAN},      {"nan", NAN},        {"Infinity", INFINITY},
+        {"inf", INFINITY}, {"-inf", -INFINITY}, {"-Infinity", -INFINITY},
+        {"Inf", INFINITY}, {"-Inf", -INFINITY},
     };
     for (size_t i = 0; i < SLW_ARRAY_LEN(words); i++) {
         if (slw_str_eqz(s, words[i].word)) {
@@ -363,8 +362,8 @@ slw_str_utf8_ok(struct slw_str s)
 static bool
 is_alnum(char c)
 {
-    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z')
-           || (c >= '0' && c <= '9');
+    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') ||
+           (c >= '0' && c <= '9');
 }
 
 bool

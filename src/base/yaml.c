@@ -91,8 +91,8 @@ slw_yaml_fail(struct slw_err *err, const char *file, const struct slw_yaml *at,
     SLW_ASSERT(at);
     va_list args;
     va_start(args, fmt);
-    enum slw_rc rc = yaml_vfail_at(err, "yaml", file, at->line, at->column,
-                                   fmt, args);
+    enum slw_rc rc =
+        yaml_vfail_at(err, "yaml", file, at->line, at->column, fmt, args);
     va_end(args);
     return rc;
 }
@@ -207,11 +207,11 @@ scalar_add(struct yaml_read *r, int line, int column)
     struct fy_event_scalar_data *d = &r->event->scalar;
     bool tagged_text;
     TRY(tag_check(r, d->tag, true, line, column, &tagged_text));
-    enum fy_scalar_style style
-        = d->value ? fy_token_scalar_style(d->value) : FYSS_PLAIN;
+    enum fy_scalar_style style =
+        d->value ? fy_token_scalar_style(d->value) : FYSS_PLAIN;
     /* libfyaml's mark stands behind the opening quote. */
-    if ((style == FYSS_SINGLE_QUOTED || style == FYSS_DOUBLE_QUOTED)
-        && column > 1)
+    if ((style == FYSS_SINGLE_QUOTED || style == FYSS_DOUBLE_QUOTED) &&
+        column > 1)
         column--;
     struct slw_str text = token_text(r, d->value);
     if (key_is_due(r)) {
@@ -268,10 +268,10 @@ collection_begin(struct yaml_read *r, enum slw_yaml_kind kind, int line,
                  int column)
 {
     bool map = kind == SLW_YAML_MAP, tagged_text;
-    struct fy_token *tag = map ? r->event->mapping_start.tag
-                               : r->event->sequence_start.tag;
-    struct fy_token *anchor = map ? r->event->mapping_start.anchor
-                                  : r->event->sequence_start.anchor;
+    struct fy_token *tag =
+        map ? r->event->mapping_start.tag : r->event->sequence_start.tag;
+    struct fy_token *anchor =
+        map ? r->event->mapping_start.anchor : r->event->sequence_start.anchor;
     TRY(tag_check(r, tag, false, line, column, &tagged_text));
     if (key_is_due(r))
         return FAIL_AT(r, line, column, "a key must be text");
@@ -282,10 +282,9 @@ collection_begin(struct yaml_read *r, enum slw_yaml_kind kind, int line,
     struct slw_yaml *n;
     TRY(node_new(r, kind, line, column, &n));
     node_attach(r, n);
-    r->frames[r->depth++]
-        = (struct yaml_frame){.node = n,
-                              .anchor = anchor_add(r, anchor),
-                              .nodes_before = nodes_before};
+    r->frames[r->depth++] = (struct yaml_frame){.node = n,
+                                                .anchor = anchor_add(r, anchor),
+                                                .nodes_before = nodes_before};
     return SLW_OK;
 }
 
@@ -298,8 +297,8 @@ member_compare(const void *a, const void *b)
     if (order == 0)
         order = (x->key_line > y->key_line) - (x->key_line < y->key_line);
     if (order == 0)
-        order = (x->key_column > y->key_column)
-                - (x->key_column < y->key_column);
+        order =
+            (x->key_column > y->key_column) - (x->key_column < y->key_column);
     return order;
 }
 
@@ -308,8 +307,8 @@ duplicates_check(struct yaml_read *r, const struct slw_yaml *map)
 {
     if (map->child_count < 2)
         return SLW_OK;
-    struct slw_yaml **m
-        = SLW_ARENA_NEW(r->arena, struct slw_yaml *, map->child_count);
+    struct slw_yaml **m =
+        SLW_ARENA_NEW(r->arena, struct slw_yaml *, map->child_count);
     size_t count = 0;
     for (struct slw_yaml *c = map->child; c; c = c->next)
         m[count++] = c;

@@ -11,11 +11,11 @@ enum slw_yaml_kind { SLW_YAML_SCALAR, SLW_YAML_SEQ, SLW_YAML_MAP };
 /* All in the arena given to slw_yaml_parse. */
 struct slw_yaml {
     enum slw_yaml_kind kind;
-    bool plain; /* scalar without quotes: may be a number, bool, null */
-    int line, column;    /* of the value, 1-based */
+    bool plain;       /* scalar without quotes: may be a number, bool, null */
+    int line, column; /* of the value, 1-based */
     int key_line, key_column; /* of the key, in a map */
-    struct slw_str key;  /* in a map */
-    struct slw_str text; /* scalar */
+    struct slw_str key;       /* in a map */
+    struct slw_str text;      /* scalar */
     struct slw_yaml *child; /* first element or member, in order of the text */
     struct slw_yaml *next;  /* next sibling */
     size_t child_count;

@@ -12,8 +12,8 @@ dataset_of_pin(struct slw_store *s, struct slw_str name, int64_t version,
 {
     SLW_AUTO(slw_tx, tx);
     TRY(slw_tx_read(&tx, s, err));
-    const struct slw_str ref = slw_arena_printf(a, "%.*s@%lld", SLW_FMT(name),
-                                                (long long)version);
+    const struct slw_str ref =
+        slw_arena_printf(a, "%.*s@%lld", SLW_FMT(name), (long long)version);
     return slw_data_get(&tx, ref, a, out, err);
 }
 

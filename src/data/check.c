@@ -74,8 +74,7 @@ text_names(struct slw_str text, struct slw_str name)
         const struct slw_str part = {text.ptr + i, name.len};
         if (data_name_same(part, name) &&
             (i == 0 || !is_word_char(text.ptr[i - 1])) &&
-            (i + name.len == text.len ||
-             !is_word_char(text.ptr[i + name.len])))
+            (i + name.len == text.len || !is_word_char(text.ptr[i + name.len])))
             return true;
     }
     return false;
@@ -151,8 +150,8 @@ row_check_run(struct slw_scan *sc, const struct data_def *def,
                        slw_arena_printf(a, "SELECT count(*) FROM (%.*s)",
                                         SLW_FMT(failing)),
                        &c->failed_count, err) != SLW_OK)
-        return slw_err_prefix(err, "check '%.*s' cannot be evaluated: ",
-                              SLW_FMT(c->text));
+        return slw_err_prefix(
+            err, "check '%.*s' cannot be evaluated: ", SLW_FMT(c->text));
     if (c->failed_count == 0)
         return SLW_OK;
     TRY(examples_take(sc, def, c, cols, failing, a, err));
@@ -191,9 +190,9 @@ set_check_run(struct slw_scan *sc, const struct data_def *def,
     } else if (c->kind == DATA_CHECK_FRESH &&
                known_at_ms - newest > c->age_ms) {
         c->failed_count = 1;
-        c->examples[0] = slw_arena_printf(
-            a, "the newest %.*s is %s, and it is %s", SLW_FMT(def->event_time),
-            when, now);
+        c->examples[0] =
+            slw_arena_printf(a, "the newest %.*s is %s, and it is %s",
+                             SLW_FMT(def->event_time), when, now);
     }
     c->example_count = (size_t)c->failed_count;
     return SLW_OK;

@@ -29,26 +29,24 @@ SLW_MUST_USE enum slw_rc slw_data_source_put(struct slw_tx *tx, int64_t now_ms,
                                              struct slw_str def_json,
                                              struct slw_err *err);
 /* Errors NOT_FOUND: names the sources there are. */
-SLW_MUST_USE enum slw_rc slw_data_source_get(struct slw_tx *tx,
-                                             struct slw_str name,
-                                             struct slw_arena *a,
-                                             struct slw_str *out_def_json,
-                                             struct slw_err *err);
+SLW_MUST_USE enum slw_rc
+slw_data_source_get(struct slw_tx *tx, struct slw_str name, struct slw_arena *a,
+                    struct slw_str *out_def_json, struct slw_err *err);
 
 struct slw_dataset {
     int64_t id;
     struct slw_str name;
-    int64_t version;        /* 1, 2, 3 … within the name */
-    int64_t parent;         /* version, 0: none */
-    struct slw_str hash;    /* blob of the Parquet file */
-    int64_t size;           /* bytes of that file */
-    int64_t new_size;       /* bytes this version added on disk */
+    int64_t version;     /* 1, 2, 3 … within the name */
+    int64_t parent;      /* version, 0: none */
+    struct slw_str hash; /* blob of the Parquet file */
+    int64_t size;        /* bytes of that file */
+    int64_t new_size;    /* bytes this version added on disk */
     int64_t chunk_count;
     int64_t row_count;
     int64_t quarantined_count;
     struct slw_str quarantine_hash; /* Parquet of those rows + reason; or "" */
     int64_t event_min_ms, event_max_ms; /* inclusive */
-    int64_t known_at_ms;    /* when Slipway learned it */
+    int64_t known_at_ms;                /* when Slipway learned it */
     int64_t created_at_ms;
     struct slw_str schema;  /* JSON [{"name","type"}] */
     struct slw_str profile; /* JSON, see README: per column count, nulls, min,

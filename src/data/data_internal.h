@@ -38,8 +38,8 @@ struct data_check {
     bool implied;        /* entity and event time may not be NULL */
     struct slw_str *cols;
     size_t col_count;
-    int64_t age_ms;               /* FRESH */
-    int64_t row_least, row_most;  /* ROWS */
+    int64_t age_ms;              /* FRESH */
+    int64_t row_least, row_most; /* ROWS */
     /* filled by data_checks_run */
     int64_t failed_count;
     struct slw_str examples[DATA_EXAMPLES_MAX];
@@ -63,11 +63,9 @@ struct data_def {
 
 /* ---- source.c ---- */
 /* Errors INVALID: which key, what would be right. */
-SLW_MUST_USE enum slw_rc data_def_parse(struct slw_str name,
-                                        struct slw_str json,
-                                        struct slw_arena *a,
-                                        struct data_def *out,
-                                        struct slw_err *err);
+SLW_MUST_USE enum slw_rc
+data_def_parse(struct slw_str name, struct slw_str json, struct slw_arena *a,
+               struct data_def *out, struct slw_err *err);
 
 /* ---- sql.c ---- */
 struct data_col {
@@ -113,10 +111,10 @@ const char *data_copy_options(int64_t row_count);
 struct data_file {
     struct slw_str name; /* for messages */
     const char *path;
-    struct slw_str table;   /* where its rows are, text not yet typed */
-    struct data_cols cols;  /* as read */
+    struct slw_str table;    /* where its rows are, text not yet typed */
+    struct data_cols cols;   /* as read */
     struct slw_str *targets; /* [cols.count] type to cast to */
-    bool *by_text;          /* [cols.count] text of CSV or JSON: to be typed */
+    bool *by_text;           /* [cols.count] text of CSV or JSON: to be typed */
     bool is_csv, is_json;
     char delim; /* CSV */
 };
@@ -132,13 +130,11 @@ SLW_MUST_USE enum slw_rc data_csv_read(struct slw_scan *sc,
                                        struct slw_arena *a,
                                        struct slw_err *err);
 /* First value of a text column that is not of `type`: where it stands. */
-SLW_MUST_USE enum slw_rc data_mistake_refuse(struct slw_scan *sc,
-                                             const struct data_file *file,
-                                             struct slw_str column,
-                                             struct slw_str type,
-                                             struct slw_str why,
-                                             struct slw_arena *a,
-                                             struct slw_err *err);
+SLW_MUST_USE enum slw_rc
+data_mistake_refuse(struct slw_scan *sc, const struct data_file *file,
+                    struct slw_str column, struct slw_str type,
+                    struct slw_str why, struct slw_arena *a,
+                    struct slw_err *err);
 /* SQL: text value -> type, NULL when it is none of that type. */
 struct slw_str data_cast_sql(struct slw_arena *a, struct slw_str column,
                              struct slw_str type);
@@ -146,13 +142,11 @@ struct slw_str data_cast_sql(struct slw_arena *a, struct slw_str column,
 /* ---- check.c ---- */
 /* Evaluate all checks of the definition on slw_all; fills slw_bad.
  * Errors INVALID: a check cannot be evaluated; too many rows fail. */
-SLW_MUST_USE enum slw_rc data_checks_run(struct slw_scan *sc,
-                                         struct data_def *def,
-                                         const struct data_cols *cols,
-                                         int64_t known_at_ms,
-                                         struct slw_arena *a,
-                                         int64_t *out_quarantined_count,
-                                         struct slw_err *err);
+SLW_MUST_USE enum slw_rc
+data_checks_run(struct slw_scan *sc, struct data_def *def,
+                const struct data_cols *cols, int64_t known_at_ms,
+                struct slw_arena *a, int64_t *out_quarantined_count,
+                struct slw_err *err);
 /* JSON [{"check","failed","on_fail","examples"}] */
 struct slw_str data_checks_json(const struct data_def *def,
                                 struct slw_arena *a);

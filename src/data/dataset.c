@@ -16,10 +16,9 @@ static const char SQL_BY_VERSION[] =
 static const char SQL_BY_HASH[] =
     "SELECT " COLUMNS " FROM data_dataset WHERE name = ?1 AND hash = ?2"
     " ORDER BY version DESC LIMIT 1";
-static const char SQL_AT[] =
-    "SELECT " COLUMNS " FROM data_dataset"
-    " WHERE name = ?1 AND known_at_ms <= ?2"
-    " ORDER BY known_at_ms DESC, version DESC LIMIT 1";
+static const char SQL_AT[] = "SELECT " COLUMNS " FROM data_dataset"
+                             " WHERE name = ?1 AND known_at_ms <= ?2"
+                             " ORDER BY known_at_ms DESC, version DESC LIMIT 1";
 static const char SQL_LOG[] =
     "SELECT " COLUMNS " FROM data_dataset WHERE name = ?1"
     " ORDER BY version DESC";
@@ -236,8 +235,7 @@ slw_data_list(struct slw_tx *tx, struct slw_arena *a, struct slw_dataset **out,
             break;
         names[count++] = slw_col_dup(&st, 0, a);
     }
-    struct slw_dataset *list =
-        SLW_ARENA_NEW(a, struct slw_dataset, count + 1);
+    struct slw_dataset *list = SLW_ARENA_NEW(a, struct slw_dataset, count + 1);
     for (size_t i = 0; i < count; i++) {
         SLW_AUTO(slw_stmt, at);
         TRY(slw_stmt_prepare(&at, tx, SQL_AT, err));

@@ -116,15 +116,13 @@ rows_write(struct diff *d, struct slw_err *err)
     SLW_AUTO(slw_buf, rest);
     keys_build(d, &key, &rest);
     if (!data_cols_find(&d->cols[0], d->def.event_time) ||
-        (d->def.entity.len &&
-         !data_cols_find(&d->cols[0], d->def.entity)))
+        (d->def.entity.len && !data_cols_find(&d->cols[0], d->def.entity)))
         return slw_fail(err, SLW_INVALID,
                         "the versions have different entity or event-time"
                         " columns, so their rows cannot be compared");
     const struct slw_str k = slw_buf_view(&key);
     const struct slw_str numbered = slw_arena_printf(
-        d->a,
-        "SELECT *, row_number() OVER (PARTITION BY %.*s) AS slw_nth FROM",
+        d->a, "SELECT *, row_number() OVER (PARTITION BY %.*s) AS slw_nth FROM",
         SLW_FMT(k));
     struct slw_scan_result r;
     TRY(slw_scan_query(
@@ -136,8 +134,8 @@ rows_write(struct diff *d, struct slw_err *err)
             " count(*) FILTER (a.slw_nth IS NOT NULL AND b.slw_nth IS NOT NULL"
             " AND (%.*s)) FROM (%.*s slw_a) a FULL JOIN (%.*s slw_b) b"
             " USING (%.*s, slw_nth)",
-            SLW_FMT(slw_buf_view(&rest)), SLW_FMT(numbered),
-            SLW_FMT(numbered), SLW_FMT(k)),
+            SLW_FMT(slw_buf_view(&rest)), SLW_FMT(numbered), SLW_FMT(numbered),
+            SLW_FMT(k)),
         err));
     slw_jw_key(d->out, "rows");
     slw_jw_obj(d->out);
@@ -161,8 +159,7 @@ edges_get(struct diff *d, struct slw_str name, struct slw_arena *a,
     for (int i = 1; i < DIFF_BINS; i++)
         slw_buf_printf(&sql, "%squantile_cont(CAST(%.*s AS DOUBLE), %d / %d.0)",
                        i > 1 ? ", " : "", SLW_FMT(name), i, DIFF_BINS);
-    slw_buf_printf(&sql,
-                   " FROM slw_a WHERE isfinite(CAST(%.*s AS DOUBLE))",
+    slw_buf_printf(&sql, " FROM slw_a WHERE isfinite(CAST(%.*s AS DOUBLE))",
                    SLW_FMT(name));
     struct slw_scan_result r;
     TRY(slw_scan_query(d->sc, 1, a, &r, slw_buf_view(&sql), err));
@@ -224,8 +221,7 @@ psi_of(struct diff *d, struct slw_str column, double *out, struct slw_err *err)
         TRY(bins_get(d, i, name, edges, edge_count, &a, counts[i], err));
     struct slw_err ignored; /* a side without values has no distribution */
     double psi = NAN;
-    if (slw_psi(counts[0], counts[1], edge_count + 1, &psi, &ignored) ==
-        SLW_OK)
+    if (slw_psi(counts[0], counts[1], edge_count + 1, &psi, &ignored) == SLW_OK)
         *out = psi;
     return SLW_OK;
 }
@@ -285,8 +281,7 @@ chunks_write(struct diff *d, struct slw_err *err)
 
 enum slw_rc
 slw_data_diff_task(struct slw_store *s, void *app, const struct json_t *spec,
-                   struct slw_arena *a, struct slw_jw *out,
-                   struct slw_err *err)
+                   struct slw_arena *a, struct slw_jw *out, struct slw_err *err)
 {
     struct diff d = {.s = s, .a = a, .out = out};
     TRY(sides_open(&d, spec, err));

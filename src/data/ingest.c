@@ -140,9 +140,8 @@ parent_read(struct ingest *in, struct slw_err *err)
 {
     if (!in->append || in->parent.version == 0)
         return SLW_OK;
-    TRY(slw_blob_cached(in->ctx->store,
-                        slw_arena_strz(in->a, in->parent.hash), ".parquet",
-                        in->a, &in->parent_path, err));
+    TRY(slw_blob_cached(in->ctx->store, slw_arena_strz(in->a, in->parent.hash),
+                        ".parquet", in->a, &in->parent_path, err));
     return data_describe(in->sc, data_parquet_sql(in->a, in->parent_path),
                          in->a, &in->parent_cols, err);
 }
@@ -175,14 +174,13 @@ parent_types_check(struct ingest *in, struct slw_err *err)
             data_cols_find(&in->parent_cols, cols.at[i].name);
         if (!before)
             continue;
-        const bool same =
-            slw_str_eq(before->type, cols.at[i].type) ||
-            (data_type_is_number(before->type) &&
-             data_type_is_number(cols.at[i].type)) ||
-            (data_type_is_time(before->type) &&
-             data_type_is_time(cols.at[i].type)) ||
-            (data_type_is_text(before->type) &&
-             data_type_is_text(cols.at[i].type));
+        const bool same = slw_str_eq(before->type, cols.at[i].type) ||
+                          (data_type_is_number(before->type) &&
+                           data_type_is_number(cols.at[i].type)) ||
+                          (data_type_is_time(before->type) &&
+                           data_type_is_time(cols.at[i].type)) ||
+                          (data_type_is_text(before->type) &&
+                           data_type_is_text(cols.at[i].type));
         if (!same)
             return slw_fail(err, SLW_INVALID,
                             "column '%.*s' is %.*s, but %.*s in version %lld:"
@@ -205,8 +203,8 @@ parent_merge(struct ingest *in, struct slw_err *err)
     struct slw_arena *a = in->a;
     const struct slw_str from = data_parquet_sql(a, in->parent_path);
     const struct slw_str event = slw_sql_name(a, in->def.event_time);
-    struct slw_str key = slw_arena_printf(a, "n.%.*s = p.%.*s", SLW_FMT(event),
-                                          SLW_FMT(event));
+    struct slw_str key =
+        slw_arena_printf(a, "n.%.*s = p.%.*s", SLW_FMT(event), SLW_FMT(event));
     if (in->def.entity.len) {
         const struct slw_str entity = slw_sql_name(a, in->def.entity);
         key = slw_arena_printf(a, "%.*s AND n.%.*s = p.%.*s", SLW_FMT(key),
@@ -250,17 +248,15 @@ static enum slw_rc
 rows_prepare(struct ingest *in, struct slw_err *err)
 {
     TRY(parent_read(in, err));
-    slw_job_progress(in->ctx, 0.05, "reading %.*s",
-                     SLW_FMT(in->files[0].name));
-    TRY(data_load(in->sc, &in->def, in->files, in->file_count,
-                  &in->parent_cols, in->a, err));
+    slw_job_progress(in->ctx, 0.05, "reading %.*s", SLW_FMT(in->files[0].name));
+    TRY(data_load(in->sc, &in->def, in->files, in->file_count, &in->parent_cols,
+                  in->a, err));
     TRY(until_apply(in, err));
     TRY(parent_merge(in, err));
     slw_job_progress(in->ctx, 0.4, "sorting");
     TRY(rows_sort(in, err));
     /* From here on SQL written by users runs: it sees these rows only. */
-    const struct slw_str dir =
-        slw_sql_literal(in->a, slw_str_of(in->ctx->dir));
+    const struct slw_str dir = slw_sql_literal(in->a, slw_str_of(in->ctx->dir));
     TRY(slw_scan_exec(in->sc, err,
                       "SET allowed_directories = [%.*s];"
                       "SET enable_external_access = false;"

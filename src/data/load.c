@@ -61,8 +61,8 @@ format_of(const struct data_file *file, enum format *out, struct slw_err *err)
 {
     static const char *const csv[] = {".csv", ".tsv", ".txt", ".csv.gz",
                                       ".tsv.gz"};
-    static const char *const json[] = {".json", ".ndjson", ".jsonl",
-                                       ".json.gz", ".jsonl.gz"};
+    static const char *const json[] = {".json", ".ndjson", ".jsonl", ".json.gz",
+                                       ".jsonl.gz"};
     static const char *const parquet[] = {".parquet", ".pq"};
     enum format magic = FORMAT_CSV;
     TRY(format_by_magic(file->path, &magic, err));
@@ -119,8 +119,7 @@ json_read(struct slw_scan *sc, struct data_file *file, struct slw_arena *a,
         TRY(slw_scan_exec(sc, err,
                           "ALTER TABLE %.*s ALTER %.*s TYPE VARCHAR"
                           " USING (%.*s ->> '$')",
-                          SLW_FMT(file->table), SLW_FMT(name),
-                          SLW_FMT(name)));
+                          SLW_FMT(file->table), SLW_FMT(name), SLW_FMT(name)));
     }
     return SLW_OK;
 }
@@ -175,9 +174,9 @@ file_read(struct slw_scan *sc, struct data_file *file, struct slw_arena *a,
     for (size_t i = 0; i < file->cols.count; i++) {
         const struct slw_str type = file->cols.at[i].type;
         file->targets[i] = type;
-        file->by_text[i] = format != FORMAT_PARQUET &&
-                           (slw_str_eqz(type, "VARCHAR") ||
-                            slw_str_eqz(type, "JSON"));
+        file->by_text[i] =
+            format != FORMAT_PARQUET &&
+            (slw_str_eqz(type, "VARCHAR") || slw_str_eqz(type, "JSON"));
     }
     return SLW_OK;
 }
@@ -336,8 +335,7 @@ classes_check(const struct data_file *files, size_t file_count,
             const struct slw_str name = files[f].cols.at[i].name;
             const struct slw_str type = files[f].targets[i];
             for (size_t g = 0; g < f && type.len; g++) {
-                const struct data_col *c =
-                    data_cols_find(&files[g].cols, name);
+                const struct data_col *c = data_cols_find(&files[g].cols, name);
                 if (!c)
                     continue;
                 const struct slw_str other =
@@ -375,8 +373,8 @@ select_build(struct slw_buf *sql, const struct data_file *file,
             expr = slw_arena_printf(a, "make_timestamp(epoch_us(%.*s))",
                                     SLW_FMT(name));
         else if (slw_str_starts(type, "TIMESTAMP_"))
-            expr = slw_arena_printf(a, "CAST(%.*s AS TIMESTAMP)",
-                                    SLW_FMT(name));
+            expr =
+                slw_arena_printf(a, "CAST(%.*s AS TIMESTAMP)", SLW_FMT(name));
         else if (slw_str_starts(type, "ENUM"))
             expr = slw_arena_printf(a, "CAST(%.*s AS VARCHAR)", SLW_FMT(name));
         slw_buf_printf(sql, "%s%.*s AS %.*s", i ? ", " : "", SLW_FMT(expr),
@@ -450,8 +448,7 @@ data_load(struct slw_scan *sc, const struct data_def *def,
     TRY(slw_scan_exec(sc, err, "CREATE TABLE slw_in AS %.*s",
                       SLW_FMT(slw_buf_view(&sql))));
     for (size_t f = 0; f < file_count; f++)
-        TRY(slw_scan_exec(sc, err, "DROP TABLE %.*s",
-                          SLW_FMT(files[f].table)));
+        TRY(slw_scan_exec(sc, err, "DROP TABLE %.*s", SLW_FMT(files[f].table)));
     int64_t rows = 0;
     TRY(data_query_i64(sc, a, SLW_STR("SELECT count(*) FROM slw_in"), &rows,
                        err));

@@ -29,8 +29,7 @@ header_line(struct slw_scan *sc, const struct data_file *file,
                          SLW_FMT(path)),
         err));
     if (r.row_count == 0 || r.cols[0].is_null[0])
-        return slw_fail(err, SLW_INVALID, "%.*s is empty",
-                        SLW_FMT(file->name));
+        return slw_fail(err, SLW_INVALID, "%.*s is empty", SLW_FMT(file->name));
     *out = r.cols[0].str[0];
     return SLW_OK;
 }
@@ -135,8 +134,7 @@ reader_sql(const struct data_file *file, struct slw_str column,
                    SLW_FMT(path), file->delim);
     slw_buf_z(&sql, column.len ? NULL_WORDS "], columns={" : "''], columns={");
     for (size_t i = 0; i < file->cols.count; i++) {
-        const struct slw_str name =
-            slw_sql_literal(a, file->cols.at[i].name);
+        const struct slw_str name = slw_sql_literal(a, file->cols.at[i].name);
         const bool typed = slw_str_eq(file->cols.at[i].name, column);
         slw_buf_printf(&sql, "%s%.*s: '%.*s'", i ? ", " : "", SLW_FMT(name),
                        SLW_FMT(typed ? type : SLW_STR("VARCHAR")));
@@ -192,10 +190,9 @@ reject_refuse(const struct data_file *file, const struct slw_scan_result *r,
         what = "is not UTF-8: convert the file first";
     else if (slw_str_eqz(kind, "LINE SIZE OVER MAXIMUM"))
         what = "is longer than 2 MB";
-    return slw_fail(err, SLW_INVALID,
-                    "%.*s, line %lld, column '%.*s': %s: '%.*s'",
-                    SLW_FMT(file->name), line, SLW_FMT(column), what,
-                    SLW_FMT(text));
+    return slw_fail(
+        err, SLW_INVALID, "%.*s, line %lld, column '%.*s': %s: '%.*s'",
+        SLW_FMT(file->name), line, SLW_FMT(column), what, SLW_FMT(text));
 }
 
 static enum slw_rc
@@ -226,8 +223,7 @@ data_csv_read(struct slw_scan *sc, struct data_file *file, struct slw_arena *a,
                         SLW_FMT(file->name));
     TRY(header_names(line, file, a, err));
     TRY(rejects_drop(sc, err));
-    const struct slw_str from =
-        reader_sql(file, SLW_STR(""), SLW_STR(""), a);
+    const struct slw_str from = reader_sql(file, SLW_STR(""), SLW_STR(""), a);
     if (slw_scan_exec(sc, err, "CREATE TABLE %.*s AS SELECT * FROM %.*s",
                       SLW_FMT(file->table), SLW_FMT(from)) != SLW_OK)
         return slw_err_prefix(err, "%.*s: ", SLW_FMT(file->name));
@@ -303,11 +299,10 @@ data_mistake_refuse(struct slw_scan *sc, const struct data_file *file,
                         "%.*s, line %lld, column '%.*s': '%.*s' is not %s%.*s",
                         SLW_FMT(file->name), (long long)line, SLW_FMT(column),
                         SLW_FMT(value), type_words(type), SLW_FMT(why));
-    return slw_fail(err, SLW_INVALID,
-                    "%.*s, row %lld, column '%.*s': '%.*s' is not %s%.*s",
-                    SLW_FMT(file->name), (long long)r.cols[0].i64[0] + 1,
-                    SLW_FMT(column), SLW_FMT(value), type_words(type),
-                    SLW_FMT(why));
+    return slw_fail(
+        err, SLW_INVALID, "%.*s, row %lld, column '%.*s': '%.*s' is not %s%.*s",
+        SLW_FMT(file->name), (long long)r.cols[0].i64[0] + 1, SLW_FMT(column),
+        SLW_FMT(value), type_words(type), SLW_FMT(why));
 }
 
 struct slw_str

@@ -36,8 +36,9 @@ common_write(const struct profile_job *p, struct slw_str expr,
     struct slw_scan_result r;
     TRY(slw_scan_query(
         p->sc, 1, p->a, &r,
-        slw_arena_printf(p->a, "SELECT count(v), %s FROM (SELECT %.*s AS v"
-                               " FROM %.*s)",
+        slw_arena_printf(p->a,
+                         "SELECT count(v), %s FROM (SELECT %.*s AS v"
+                         " FROM %.*s)",
                          p->row_count < EXACT_ROWS_MAX
                              ? "count(DISTINCT v)"
                              : "CAST(approx_count_distinct(v) AS BIGINT)",
@@ -83,8 +84,8 @@ histogram_write(const struct profile_job *p, struct slw_str expr, double min,
     slw_jw_key(p->w, "edges");
     slw_jw_arr(p->w);
     for (int i = 0; i <= bin_count; i++)
-        slw_jw_f64(p->w, i == bin_count ? max
-                                        : min + (max - min) * i / bin_count);
+        slw_jw_f64(p->w,
+                   i == bin_count ? max : min + (max - min) * i / bin_count);
     slw_jw_arr_end(p->w);
     slw_jw_key(p->w, "counts");
     slw_jw_arr(p->w);
@@ -130,8 +131,9 @@ time_write(const struct profile_job *p, struct slw_str column,
     const struct slw_str ms = data_ms_sql(p->a, column);
     struct slw_scan_result r;
     TRY(slw_scan_query(p->sc, 1, p->a, &r,
-                       slw_arena_printf(p->a, "SELECT min(%.*s), max(%.*s)"
-                                              " FROM %.*s",
+                       slw_arena_printf(p->a,
+                                        "SELECT min(%.*s), max(%.*s)"
+                                        " FROM %.*s",
                                         SLW_FMT(ms), SLW_FMT(ms),
                                         SLW_FMT(p->from)),
                        err));
@@ -181,11 +183,11 @@ column_write(const struct profile_job *p, const struct data_col *c,
     slw_jw_kstr(p->w, "type", c->type);
     if (data_type_is_number(c->type)) {
         /* NaN is no value either. */
-        const struct slw_str expr = slw_arena_printf(
-            p->a,
-            "CASE WHEN NOT isnan(CAST(%.*s AS DOUBLE))"
-            " THEN CAST(%.*s AS DOUBLE) END",
-            SLW_FMT(name), SLW_FMT(name));
+        const struct slw_str expr =
+            slw_arena_printf(p->a,
+                             "CASE WHEN NOT isnan(CAST(%.*s AS DOUBLE))"
+                             " THEN CAST(%.*s AS DOUBLE) END",
+                             SLW_FMT(name), SLW_FMT(name));
         TRY(common_write(p, expr, err));
         TRY(number_write(p, expr, err));
     } else {
@@ -208,10 +210,9 @@ data_profile(struct slw_scan *sc, struct slw_str from,
     struct slw_jw w;
     slw_jw_init(&w, &text);
     struct profile_job p = {.sc = sc, .a = a, .from = from, .w = &w};
-    TRY(data_query_i64(sc, a,
-                       slw_arena_printf(a, "SELECT count(*) FROM %.*s",
-                                        SLW_FMT(from)),
-                       &p.row_count, err));
+    TRY(data_query_i64(
+        sc, a, slw_arena_printf(a, "SELECT count(*) FROM %.*s", SLW_FMT(from)),
+        &p.row_count, err));
     slw_jw_obj(&w);
     slw_jw_ki64(&w, "rows", p.row_count);
     slw_jw_key(&w, "columns");

@@ -18,8 +18,8 @@ static const char SQL_GET[] = "SELECT def FROM data_source WHERE name = ?1";
 static const char SQL_NAMES[] = "SELECT name FROM data_source ORDER BY name";
 
 static const char *const KEYS[] = {
-    "name",   "entity",         "event_time", "known_time",  "known_after_ms",
-    "expect", "quarantine_max", "types",      "path",        "files",
+    "name",   "entity",         "event_time", "known_time", "known_after_ms",
+    "expect", "quarantine_max", "types",      "path",       "files",
     "format", "description",    "mode"};
 
 static enum slw_rc
@@ -50,8 +50,8 @@ call_cut(struct slw_str text, struct slw_str *out_word,
 {
     const struct slw_str t = slw_str_trim(text);
     size_t at = 0;
-    while (at < t.len && (isalpha((unsigned char)t.ptr[at]) ||
-                          t.ptr[at] == '_'))
+    while (at < t.len &&
+           (isalpha((unsigned char)t.ptr[at]) || t.ptr[at] == '_'))
         at++;
     const struct slw_str word = {t.ptr, at};
     while (at < t.len && t.ptr[at] == ' ')
@@ -188,21 +188,21 @@ checks_parse(const struct json_t *list, struct slw_arena *a,
         return slw_fail(err, SLW_LIMIT, "more than %d checks", DATA_CHECKS_MAX);
     def->checks = SLW_ARENA_NEW(a, struct data_check, count + 2);
     struct data_check *next = def->checks;
-    *next++ = (struct data_check){
-        .kind = DATA_CHECK_NOT_NULL,
-        .implied = true,
-        .cols = &def->event_time,
-        .col_count = 1,
-        .text = slw_arena_printf(a, "not_null(%.*s)",
-                                 SLW_FMT(def->event_time))};
+    *next++ =
+        (struct data_check){.kind = DATA_CHECK_NOT_NULL,
+                            .implied = true,
+                            .cols = &def->event_time,
+                            .col_count = 1,
+                            .text = slw_arena_printf(a, "not_null(%.*s)",
+                                                     SLW_FMT(def->event_time))};
     if (def->entity.len)
-        *next++ = (struct data_check){
-            .kind = DATA_CHECK_NOT_NULL,
-            .implied = true,
-            .cols = &def->entity,
-            .col_count = 1,
-            .text = slw_arena_printf(a, "not_null(%.*s)",
-                                     SLW_FMT(def->entity))};
+        *next++ =
+            (struct data_check){.kind = DATA_CHECK_NOT_NULL,
+                                .implied = true,
+                                .cols = &def->entity,
+                                .col_count = 1,
+                                .text = slw_arena_printf(a, "not_null(%.*s)",
+                                                         SLW_FMT(def->entity))};
     for (size_t i = 0; i < count; i++) {
         const struct json_t *v = slw_json_at(list, i);
         if (slw_json_type(v) == SLW_JSON_OBJECT) {
@@ -230,7 +230,7 @@ types_parse(const struct json_t *o, struct slw_arena *a, struct data_def *def,
 {
     static const struct {
         const char *word, *type;
-    } known[] = {{"text", "VARCHAR"},  {"number", "DOUBLE"},
+    } known[] = {{"text", "VARCHAR"},   {"number", "DOUBLE"},
                  {"integer", "BIGINT"}, {"date", "DATE"},
                  {"time", "TIMESTAMP"}, {"bool", "BOOLEAN"}};
     def->typed = SLW_ARENA_NEW(a, struct slw_str, slw_json_len(o) + 1);
@@ -264,8 +264,8 @@ def_read(const struct json_t *o, struct slw_arena *a, struct data_def *def,
     struct slw_str name = def->name;
     TRY(slw_json_opt_str(o, "name", &name, err));
     if (!slw_str_eq(name, def->name))
-        return slw_fail(err, SLW_INVALID,
-                        "the definition's own name is '%.*s'", SLW_FMT(name));
+        return slw_fail(err, SLW_INVALID, "the definition's own name is '%.*s'",
+                        SLW_FMT(name));
     TRY(slw_json_need_str(o, "event_time", &def->event_time, err));
     TRY(slw_json_opt_str(o, "entity", &def->entity, err));
     TRY(slw_json_opt_str(o, "known_time", &def->known_time, err));
@@ -350,9 +350,8 @@ slw_data_source_put(struct slw_tx *tx, int64_t now_ms, struct slw_str name,
 }
 
 enum slw_rc
-slw_data_source_get(struct slw_tx *tx, struct slw_str name,
-                    struct slw_arena *a, struct slw_str *out_def_json,
-                    struct slw_err *err)
+slw_data_source_get(struct slw_tx *tx, struct slw_str name, struct slw_arena *a,
+                    struct slw_str *out_def_json, struct slw_err *err)
 {
     SLW_AUTO(slw_stmt, get);
     TRY(slw_stmt_prepare(&get, tx, SQL_GET, err));

@@ -20,10 +20,10 @@ data_describe(struct slw_scan *sc, struct slw_str from, struct slw_arena *a,
               struct data_cols *out, struct slw_err *err)
 {
     struct slw_scan_result r;
-    TRY(slw_scan_query(sc, DATA_COLUMNS_MAX + 1, a, &r,
-                       slw_arena_printf(a, "DESCRIBE SELECT * FROM %.*s",
-                                        SLW_FMT(from)),
-                       err));
+    TRY(slw_scan_query(
+        sc, DATA_COLUMNS_MAX + 1, a, &r,
+        slw_arena_printf(a, "DESCRIBE SELECT * FROM %.*s", SLW_FMT(from)),
+        err));
     if (r.row_count > DATA_COLUMNS_MAX)
         return slw_fail(err, SLW_LIMIT, "more than %d columns",
                         DATA_COLUMNS_MAX);
@@ -68,8 +68,8 @@ bool
 data_type_is_number(struct slw_str type)
 {
     static const char *const names[] = {
-        "TINYINT",  "SMALLINT",  "INTEGER", "BIGINT",  "HUGEINT", "UTINYINT",
-        "USMALLINT", "UINTEGER", "UBIGINT", "UHUGEINT", "FLOAT",  "DOUBLE"};
+        "TINYINT",   "SMALLINT", "INTEGER", "BIGINT",   "HUGEINT", "UTINYINT",
+        "USMALLINT", "UINTEGER", "UBIGINT", "UHUGEINT", "FLOAT",   "DOUBLE"};
     for (size_t i = 0; i < SLW_ARRAY_LEN(names); i++)
         if (slw_str_eqz(type, names[i]))
             return true;
@@ -126,8 +126,8 @@ struct slw_str
 data_known_sql(struct slw_arena *a, const struct data_def *def)
 {
     const struct slw_str event = data_ms_sql(a, def->event_time);
-    struct slw_str by_rule = slw_arena_printf(
-        a, "%.*s + %lld", SLW_FMT(event), (long long)def->known_after_ms);
+    struct slw_str by_rule = slw_arena_printf(a, "%.*s + %lld", SLW_FMT(event),
+                                              (long long)def->known_after_ms);
     if (def->known_time.len == 0)
         return slw_arena_printf(a, "CAST(%.*s AS BIGINT)", SLW_FMT(by_rule));
     const struct slw_str known = data_ms_sql(a, def->known_time);

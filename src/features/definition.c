@@ -9,8 +9,8 @@
 
 #include "base/hash.h"
 
-static const char *const KEYS[] = {"name",   "entity", "event_time", "ttl_ms",
-                                   "sql",    "lags",   "description"};
+static const char *const KEYS[] = {"name", "entity", "event_time", "ttl_ms",
+                                   "sql",  "lags",   "description"};
 
 bool
 features_name_same(struct slw_str a, struct slw_str b)
@@ -78,9 +78,8 @@ sql_is_select(struct slw_str sql)
     static const char *const starts[] = {"select", "with", "from", "("};
     for (size_t i = 0; i < SLW_ARRAY_LEN(starts); i++) {
         const size_t len = strlen(starts[i]);
-        if (sql.len > len &&
-            features_name_same((struct slw_str){sql.ptr, len},
-                               slw_str_of(starts[i])))
+        if (sql.len > len && features_name_same((struct slw_str){sql.ptr, len},
+                                                slw_str_of(starts[i])))
             return true;
     }
     return false;
@@ -103,8 +102,8 @@ lags_read(const struct json_t *list, struct slw_arena *a,
     for (size_t i = 0; i < d->lag_count; i++) {
         struct slw_str of;
         TRY(slw_json_need_str(slw_json_at(list, i), "of", &of, err));
-        TRY(slw_json_need_i64(slw_json_at(list, i), "count",
-                              &d->lags[i].count, err));
+        TRY(slw_json_need_i64(slw_json_at(list, i), "count", &d->lags[i].count,
+                              err));
         if (d->lags[i].count < 1 || d->lags[i].count > FEATURES_LAGS_MAX)
             return slw_fail(err, SLW_INVALID,
                             "lags of '%.*s': count must be 1 to %d",
@@ -119,8 +118,8 @@ lags_read(const struct json_t *list, struct slw_arena *a,
 }
 
 static enum slw_rc
-fields_read(const struct json_t *o, struct slw_arena *a,
-            struct features_def *d, struct slw_err *err)
+fields_read(const struct json_t *o, struct slw_arena *a, struct features_def *d,
+            struct slw_err *err)
 {
     TRY(keys_check(o, err));
     TRY(slw_json_need_str(o, "entity", &d->entity, err));

@@ -70,13 +70,11 @@ void features_world_done(struct features_world *w);
 /* In   pins {"prices": 3}; sqls: texts that may name sources: only those are
  *      loaded.  as_of_ms INT64_MAX: everything.
  * Afterwards nothing outside the database can be read. */
-SLW_MUST_USE enum slw_rc features_world_open(struct features_world *w,
-                                             struct slw_store *s,
-                                             const struct json_t *pins,
-                                             const struct slw_str *sqls,
-                                             size_t sql_count, int64_t as_of_ms,
-                                             struct slw_arena *a,
-                                             struct slw_err *err);
+SLW_MUST_USE enum slw_rc
+features_world_open(struct features_world *w, struct slw_store *s,
+                    const struct json_t *pins, const struct slw_str *sqls,
+                    size_t sql_count, int64_t as_of_ms, struct slw_arena *a,
+                    struct slw_err *err);
 /* No file may be opened any more, but below `out_dir` (NULL: none). */
 SLW_MUST_USE enum slw_rc features_world_lock(struct features_world *w,
                                              const char *out_dir,
@@ -98,7 +96,7 @@ SLW_MUST_USE enum slw_rc features_query_i64(struct features_world *w,
 /* ---- table.c ---- */
 struct features_table {
     struct features_def def;
-    struct slw_str table; /* "slw_out.v0" */
+    struct slw_str table;  /* "slw_out.v0" */
     struct slw_str *names; /* features: of the SQL, then the lags */
     struct slw_str *types; /* as the SQL yields them */
     size_t sql_count;      /* how many of them the SQL yields */
@@ -129,8 +127,9 @@ void features_columns_sql(struct slw_buf *sql, const struct features_table *t,
                           size_t count, struct slw_arena *a);
 
 /* ---- view.c ---- */
-SLW_MUST_USE enum slw_rc features_view_materialized(
-    struct slw_tx *tx, const struct features_table *t, int64_t now_ms,
-    struct slw_str pins, int64_t online_count, struct slw_err *err);
+SLW_MUST_USE enum slw_rc
+features_view_materialized(struct slw_tx *tx, const struct features_table *t,
+                           int64_t now_ms, struct slw_str pins,
+                           int64_t online_count, struct slw_err *err);
 
 #endif

@@ -208,8 +208,8 @@ spine_make(struct frame_job *j, struct slw_err *err)
             SLW_FMT(spec->extra_sql), SLW_FMT(name), SLW_FMT(entity),
             SLW_FMT(event), (long long)spec->from_ms,
             (long long)spec->to_ms) != SLW_OK)
-        return slw_err_prefix(err, "target over '%.*s': ",
-                              SLW_FMT(j->source->name));
+        return slw_err_prefix(err,
+                              "target over '%.*s': ", SLW_FMT(j->source->name));
     return extra_names(j, 6 + j->table_count, err);
 }
 
@@ -293,7 +293,7 @@ frame_take(struct frame_job *j, const struct slw_scan_result *r,
     f.column_count = r->col_count - skip;
     TRY(frame_size_check(j, f.row_count, f.column_count, err));
     f.columns = SLW_ARENA_NEW(a, struct slw_str, f.column_count + 1);
-    f.x = SLW_ARENA_NEW(a, double, f.row_count * f.column_count + 1);
+    f.x = SLW_ARENA_NEW(a, double, f.row_count *f.column_count + 1);
     f.y = SLW_ARENA_NEW(a, double, f.row_count + 1);
     f.event_ms = SLW_ARENA_NEW(a, int64_t, f.row_count + 1);
     f.label_known_ms = SLW_ARENA_NEW(a, int64_t, f.row_count + 1);
@@ -330,8 +330,8 @@ frame_query(struct frame_job *j, struct slw_frame *out, struct slw_err *err)
     features_columns_sql(&sql, j->tables, j->table_count, a);
     for (size_t i = 0; i < j->extra_count; i++) {
         const struct slw_str name = slw_sql_name(a, j->extra[i]);
-        slw_buf_printf(&sql, ", CAST(s.%.*s AS DOUBLE) AS %.*s",
-                       SLW_FMT(name), SLW_FMT(name));
+        slw_buf_printf(&sql, ", CAST(s.%.*s AS DOUBLE) AS %.*s", SLW_FMT(name),
+                       SLW_FMT(name));
     }
     slw_buf_printf(&sql, "%.*s ORDER BY s.slw_row", SLW_FMT(from));
     TRY(slw_buf_check(&sql, err));

@@ -18,7 +18,7 @@ struct history {
     struct features_def *defs;
     struct features_table *tables;
     size_t count;
-    struct slw_str *keys;    /* [count] column of the spine */
+    struct slw_str *keys; /* [count] column of the spine */
     struct slw_str event_column;
     int64_t as_of_ms;
     const char *out_path;
@@ -74,8 +74,8 @@ world_open(struct history *h, struct slw_store *s, struct slw_err *err)
     struct slw_str *sqls = SLW_ARENA_NEW(h->a, struct slw_str, h->count);
     for (size_t i = 0; i < h->count; i++)
         sqls[i] = h->defs[i].sql;
-    return features_world_open(&h->w, s, pins.root, sqls, h->count,
-                               h->as_of_ms, h->a, err);
+    return features_world_open(&h->w, s, pins.root, sqls, h->count, h->as_of_ms,
+                               h->a, err);
 }
 
 /* ---- rows in JSON ---- */
@@ -90,8 +90,7 @@ row_event(const struct history *h, const struct json_t *row)
 }
 
 static enum slw_rc
-row_ms(const struct history *h, size_t index, int64_t *out,
-       struct slw_err *err)
+row_ms(const struct history *h, size_t index, int64_t *out, struct slw_err *err)
 {
     const struct json_t *v = row_event(h, slw_json_at(h->rows, index));
     if (slw_json_type(v) == SLW_JSON_INT) {
@@ -111,12 +110,11 @@ static enum slw_rc
 row_key(const struct history *h, size_t index, struct slw_str entity,
         struct slw_buf *sql, struct slw_err *err)
 {
-    const struct json_t *v = slw_json_get(slw_json_at(h->rows, index),
-                                          slw_arena_strz(h->a, entity));
+    const struct json_t *v =
+        slw_json_get(slw_json_at(h->rows, index), slw_arena_strz(h->a, entity));
     struct slw_str text = slw_json_str_or(v, SLW_STR(""));
     if (slw_json_type(v) == SLW_JSON_INT)
-        text = slw_arena_printf(h->a, "%lld",
-                                (long long)slw_json_i64_or(v, 0));
+        text = slw_arena_printf(h->a, "%lld", (long long)slw_json_i64_or(v, 0));
     else if (slw_json_type(v) != SLW_JSON_STR)
         return slw_fail(err, SLW_INVALID, "row %zu has no '%.*s'", index + 1,
                         SLW_FMT(entity));
@@ -203,11 +201,11 @@ static enum slw_rc
 spine_from_file(struct history *h, struct slw_str path, struct slw_err *err)
 {
     const struct slw_str lit = slw_sql_literal(h->a, path);
-    const char *reader = slw_str_ends(path, ".parquet") ? "read_parquet"
-                         : slw_str_ends(path, ".json") ||
-                                 slw_str_ends(path, ".jsonl")
-                             ? "read_json"
-                             : "read_csv";
+    const char *reader =
+        slw_str_ends(path, ".parquet") ? "read_parquet"
+        : slw_str_ends(path, ".json") || slw_str_ends(path, ".jsonl")
+            ? "read_json"
+            : "read_csv";
     TRY(slw_scan_exec(&h->w.sc, err,
                       "CREATE TABLE slw_out.caller AS SELECT row_number() OVER"
                       " () AS slw_row, * FROM %s(%.*s)",
@@ -259,8 +257,8 @@ answer_json(struct history *h, struct slw_str from, struct slw_jw *out,
         slw_jw_arr(out);
         for (void *it = slw_json_iter(first); it;
              it = slw_json_next(first, it)) {
-            const struct json_t *v = slw_json_get(
-                row, slw_arena_strz(h->a, slw_json_iter_key(it)));
+            const struct json_t *v =
+                slw_json_get(row, slw_arena_strz(h->a, slw_json_iter_key(it)));
             if (v)
                 slw_jw_node(out, v);
             else
@@ -332,8 +330,8 @@ history_run(struct history *h, struct slw_str path, struct slw_jw *out,
     else
         TRY(spine_from_file(h, path, err));
     TRY(features_world_lock(
-        &h->w,
-        h->out_path ? folder_of(h->a, slw_str_of(h->out_path)) : NULL, err));
+        &h->w, h->out_path ? folder_of(h->a, slw_str_of(h->out_path)) : NULL,
+        err));
     h->tables = SLW_ARENA_NEW(h->a, struct features_table, h->count);
     h->keys = SLW_ARENA_NEW(h->a, struct slw_str, h->count);
     for (size_t i = 0; i < h->count; i++) {
@@ -415,9 +413,8 @@ slw_features_export_task(struct slw_store *s, void *app,
         " make_timestamp(v0.slw_event * 1000) AS %.*s%.*s FROM %.*s AS v0"
         " ORDER BY v0.slw_event, v0.slw_entity) TO %.*s (%s)",
         SLW_FMT(slw_sql_name(a, t.entity)),
-        SLW_FMT(slw_sql_name(a, t.event_time)),
-        SLW_FMT(slw_buf_view(&columns)), SLW_FMT(t.table),
-        SLW_FMT(slw_sql_literal(a, path)),
+        SLW_FMT(slw_sql_name(a, t.event_time)), SLW_FMT(slw_buf_view(&columns)),
+        SLW_FMT(t.table), SLW_FMT(slw_sql_literal(a, path)),
         slw_str_eqz(format, "csv") ? "FORMAT csv, HEADER" : "FORMAT parquet"));
     int64_t rows = 0;
     TRY(features_query_i64(&h.w, SLW_STR("SELECT count(*) FROM slw_out.v0"),

@@ -165,10 +165,9 @@ slw_features_materialized_put(struct slw_tx *tx, int64_t now_ms,
     }
     slw_jw_arr_end(&own);
     SLW_AUTO(slw_buf, payload);
-    slw_buf_printf(&payload, "{\"views\":%.*s}",
-                   SLW_FMT(slw_buf_view(&list)));
-    TRY(slw_event_emit(tx, now_ms, "features.materialized",
-                       SLW_STR("features"), slw_buf_view(&payload), err));
+    slw_buf_printf(&payload, "{\"views\":%.*s}", SLW_FMT(slw_buf_view(&list)));
+    TRY(slw_event_emit(tx, now_ms, "features.materialized", SLW_STR("features"),
+                       slw_buf_view(&payload), err));
     slw_jw_raw(w, slw_buf_view(&list));
     return SLW_OK;
 }
@@ -226,8 +225,8 @@ slw_features_materialize(struct slw_job_ctx *ctx, int64_t at_ms,
     TRY(features_world_lock(&w, NULL, err));
     struct online_set *sets = SLW_ARENA_NEW(a, struct online_set, count + 1);
     for (size_t i = 0; i < count; i++) {
-        slw_job_progress(ctx, 0.5 * (double)i / (double)count,
-                         "computing %.*s", SLW_FMT(defs[i].name));
+        slw_job_progress(ctx, 0.5 * (double)i / (double)count, "computing %.*s",
+                         SLW_FMT(defs[i].name));
         TRY(newest_rows(&w, &defs[i], i, &sets[i], err));
         sets[i].pins = pins_of(&defs[i], pins.root, a);
     }

@@ -56,9 +56,9 @@ static enum slw_rc
 type_check(struct slw_str name, struct slw_str type, struct slw_err *err)
 {
     static const char *const numbers[] = {
-        "TINYINT",   "SMALLINT", "INTEGER", "BIGINT",   "HUGEINT", "UTINYINT",
-        "USMALLINT", "UINTEGER", "UBIGINT", "UHUGEINT", "FLOAT",   "DOUBLE",
-        "BOOLEAN"};
+        "TINYINT",  "SMALLINT",  "INTEGER",  "BIGINT",  "HUGEINT",
+        "UTINYINT", "USMALLINT", "UINTEGER", "UBIGINT", "UHUGEINT",
+        "FLOAT",    "DOUBLE",    "BOOLEAN"};
     for (size_t i = 0; i < SLW_ARRAY_LEN(numbers); i++)
         if (slw_str_eqz(type, numbers[i]))
             return SLW_OK;
@@ -121,8 +121,7 @@ columns_read(struct features_world *w, struct features_table *t,
 {
     struct slw_scan_result r;
     TRY(slw_scan_query(&w->sc, FEATURES_COLUMNS_MAX, w->a, &r,
-                       slw_arena_printf(w->a,
-                                        "DESCRIBE SELECT * FROM (%.*s\n)",
+                       slw_arena_printf(w->a, "DESCRIBE SELECT * FROM (%.*s\n)",
                                         SLW_FMT(t->def.sql)),
                        err));
     size_t room = r.row_count + 1;
@@ -134,8 +133,8 @@ columns_read(struct features_world *w, struct features_table *t,
     struct slw_str all = SLW_STR("");
     for (size_t i = 0; i < r.row_count; i++) {
         const struct slw_str name = r.cols[0].str[i];
-        all = slw_arena_printf(w->a, "%.*s%s%.*s", SLW_FMT(all),
-                               i ? ", " : "", SLW_FMT(name));
+        all = slw_arena_printf(w->a, "%.*s%s%.*s", SLW_FMT(all), i ? ", " : "",
+                               SLW_FMT(name));
         if (features_name_same(name, t->def.entity)) {
             t->entity = name;
         } else if (features_name_same(name, t->def.event_time)) {
@@ -149,12 +148,12 @@ columns_read(struct features_world *w, struct features_table *t,
     }
     t->sql_count = t->count;
     if (t->entity.len == 0 || t->event_time.len == 0)
-        return slw_fail(err, SLW_INVALID,
-                        "the sql returns no column '%.*s', which is its %s; it"
-                        " returns: %.*s",
-                        SLW_FMT(t->entity.len ? t->def.event_time
-                                              : t->def.entity),
-                        t->entity.len ? "event_time" : "entity", SLW_FMT(all));
+        return slw_fail(
+            err, SLW_INVALID,
+            "the sql returns no column '%.*s', which is its %s; it"
+            " returns: %.*s",
+            SLW_FMT(t->entity.len ? t->def.event_time : t->def.entity),
+            t->entity.len ? "event_time" : "entity", SLW_FMT(all));
     if (!slw_str_eqz(event_type, "DATE") &&
         !slw_str_starts(event_type, "TIMESTAMP"))
         return slw_fail(err, SLW_INVALID,
@@ -249,13 +248,12 @@ cut_compare(struct features_world *w, const struct features_table *t,
     for (int side = 0; side < 2; side++) {
         for (size_t i = 0; i < t->sql_count; i++)
             slw_buf_printf(&sql, ", %c.%.*s AS %c%zu", "fc"[side],
-                           SLW_FMT(slw_sql_name(w->a, t->names[i])),
-                           "fc"[side], i);
+                           SLW_FMT(slw_sql_name(w->a, t->names[i])), "fc"[side],
+                           i);
     }
-    slw_buf_z(&sql,
-              " FROM f LEFT JOIN c ON f.slw_entity = c.slw_entity AND"
-              " f.slw_event = c.slw_event) WHERE slw_which <> -2"
-              " ORDER BY slw_event, slw_entity LIMIT 1");
+    slw_buf_z(&sql, " FROM f LEFT JOIN c ON f.slw_entity = c.slw_entity AND"
+                    " f.slw_event = c.slw_event) WHERE slw_which <> -2"
+                    " ORDER BY slw_event, slw_entity LIMIT 1");
     TRY(slw_buf_check(&sql, err));
     TRY(slw_scan_exec(&w->sc, err, "SET schema = 'slw_cut'"));
     struct slw_scan_result r;
@@ -348,10 +346,9 @@ ahead_guard(struct features_world *w, const struct features_table *t,
             continue;
         TRY(cut_make(w, t, 't', at_ms, SLW_STR(""), err));
         struct difference d;
-        TRY(cut_compare(w, t,
-                        slw_arena_printf(w->a, "slw_event <= %lld",
-                                         (long long)at_ms),
-                        &d, err));
+        TRY(cut_compare(
+            w, t, slw_arena_printf(w->a, "slw_event <= %lld", (long long)at_ms),
+            &d, err));
         if (d.found)
             return ahead_refuse(t, &d, err);
     }
@@ -384,8 +381,7 @@ crosses_entities(struct features_world *w, const struct features_table *t,
         TRY(cut_make(w, t, 'e', 0, r.cols[i].str[0], err));
         struct difference d;
         TRY(cut_compare(
-            w, t,
-            slw_arena_printf(w->a, "slw_entity = %.*s", SLW_FMT(lit)), &d,
+            w, t, slw_arena_printf(w->a, "slw_entity = %.*s", SLW_FMT(lit)), &d,
             err));
         *out = d.found;
     }
@@ -469,8 +465,8 @@ lags_sql(struct slw_buf *sql, const struct features_table *t,
         const struct slw_str of = slw_sql_name(a, t->def.lags[i].of);
         for (int64_t k = 0; k < t->def.lags[i].count; k++, at++) {
             const struct slw_str name = slw_sql_name(a, t->names[at]);
-            slw_buf_printf(sql, ", lag(%.*s, %lld) OVER w AS %.*s",
-                           SLW_FMT(of), (long long)k, SLW_FMT(name));
+            slw_buf_printf(sql, ", lag(%.*s, %lld) OVER w AS %.*s", SLW_FMT(of),
+                           (long long)k, SLW_FMT(name));
         }
     }
 }
@@ -510,8 +506,9 @@ table_build(struct features_world *w, struct features_table *t,
     TRY(select_check(w, &t->def, err));
     TRY(columns_read(w, t, err));
     const struct slw_str inner = projection_sql(w, t);
-    TRY(slw_scan_exec(&w->sc, err, "CREATE OR REPLACE TABLE slw_out.raw AS"
-                                   " %.*s",
+    TRY(slw_scan_exec(&w->sc, err,
+                      "CREATE OR REPLACE TABLE slw_out.raw AS"
+                      " %.*s",
                       SLW_FMT(inner)));
     TRY(duplicates_check(w, t, err));
     TRY(ahead_guard(w, t, err));

@@ -71,10 +71,10 @@ source_read(struct features_world *w, struct slw_str name, int64_t version,
     SLW_AUTO(slw_tx, tx);
     TRY(slw_tx_read(&tx, w->store, err));
     struct slw_dataset d;
-    TRY(slw_data_get(&tx,
-                     slw_arena_printf(w->a, "%.*s@%lld", SLW_FMT(name),
-                                      (long long)version),
-                     w->a, &d, err));
+    TRY(slw_data_get(
+        &tx,
+        slw_arena_printf(w->a, "%.*s@%lld", SLW_FMT(name), (long long)version),
+        w->a, &d, err));
     SLW_AUTO(slw_json, doc);
     TRY(slw_json_parse(&doc, d.source_def, err));
     struct slw_str known = SLW_STR("");
@@ -142,8 +142,7 @@ features_world_open(struct features_world *w, struct slw_store *s,
     w->store = s;
     w->a = a;
     w->as_of_ms = as_of_ms;
-    TRY(slw_scan_open(&w->sc, 1, 0, slw_path(a, slw_store_dir(s), "tmp"),
-                      err));
+    TRY(slw_scan_open(&w->sc, 1, 0, slw_path(a, slw_store_dir(s), "tmp"), err));
     TRY(slw_data_attach(&w->sc, s, pins, a, err));
     TRY(slw_scan_exec(&w->sc, err,
                       "CREATE SCHEMA slw_full; CREATE SCHEMA slw_cut;"

@@ -45,22 +45,18 @@ bool slw_flow_idle(struct slw_flow *f);
  *      with durations in ms ("…_ms"), times in ms, shares 0..1
  * Errors INVALID: "slipway.yaml:12:5: unknown key 'expct'; did you mean
  *        'expect'?" */
-SLW_MUST_USE enum slw_rc slw_project_parse(struct slw_str file,
-                                           struct slw_str yaml,
-                                           struct slw_arena *a,
-                                           struct slw_str *out_json,
-                                           struct slw_err *err);
+SLW_MUST_USE enum slw_rc
+slw_project_parse(struct slw_str file, struct slw_str yaml, struct slw_arena *a,
+                  struct slw_str *out_json, struct slw_err *err);
 /* Declare everything of a project in one transaction (then deployments);
  * what is unchanged stays untouched.
  * In   file for messages; folder: of the yaml on this machine, or "", where
  *      script candidates run
  * Out  w gets {"project", "changed": [names], "definition": {…}} */
-SLW_MUST_USE enum slw_rc slw_project_apply(struct slw_flow *f, int64_t now_ms,
-                                           struct slw_str file,
-                                           struct slw_str folder,
-                                           struct slw_str yaml,
-                                           struct slw_jw *w,
-                                           struct slw_err *err);
+SLW_MUST_USE enum slw_rc
+slw_project_apply(struct slw_flow *f, int64_t now_ms, struct slw_str file,
+                  struct slw_str folder, struct slw_str yaml, struct slw_jw *w,
+                  struct slw_err *err);
 /* The yaml as applied last; NOT_FOUND. */
 SLW_MUST_USE enum slw_rc slw_project_get(struct slw_tx *tx, struct slw_arena *a,
                                          struct slw_str *out_yaml,

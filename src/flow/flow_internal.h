@@ -62,21 +62,17 @@ SLW_MUST_USE enum slw_rc flow_run_moving(struct slw_tx *tx,
                                          struct slw_str model, int64_t *out_id,
                                          struct slw_err *err);
 /* All that move, oldest first. */
-SLW_MUST_USE enum slw_rc flow_runs_moving(struct slw_tx *tx,
-                                          struct slw_arena *a,
-                                          struct flow_run **out,
-                                          size_t *out_count,
-                                          struct slw_err *err);
+SLW_MUST_USE enum slw_rc
+flow_runs_moving(struct slw_tx *tx, struct slw_arena *a, struct flow_run **out,
+                 size_t *out_count, struct slw_err *err);
 SLW_MUST_USE enum slw_rc flow_run_get(struct slw_tx *tx, int64_t id,
-                                      struct slw_arena *a,
-                                      struct flow_run *out,
+                                      struct slw_arena *a, struct flow_run *out,
                                       struct slw_err *err);
 /* When the last run a trigger started began (manual ones do not count, or
  * any with `manual_too`).  Out INT64_MIN: never */
 SLW_MUST_USE enum slw_rc flow_run_last_ms(struct slw_tx *tx,
                                           struct slw_str model, bool manual_too,
-                                          int64_t *out_ms,
-                                          struct slw_err *err);
+                                          int64_t *out_ms, struct slw_err *err);
 /* Write the row as it is now (state, version, job, rollout step, end), a step
  * with its reason and detail (JSON or ""), and the event "flow.run_moved" or
  * "flow.run_ended". */
@@ -94,8 +90,7 @@ SLW_MUST_USE enum slw_rc flow_decision_add(struct slw_tx *tx, int64_t now_ms,
                                            struct slw_str model,
                                            const char *trigger, bool fired,
                                            struct slw_str reason,
-                                           int64_t run_id,
-                                           struct slw_err *err);
+                                           int64_t run_id, struct slw_err *err);
 
 /* ---- policies (project.c keeps them, trigger.c reads them) ---- */
 struct flow_policy {
@@ -111,16 +106,14 @@ SLW_MUST_USE enum slw_rc flow_policies(struct slw_tx *tx, struct slw_arena *a,
 /* ---- triggers (trigger.c) ---- */
 /* Each looks once, in transactions of its own; *out_moved set when it wrote. */
 /* New alerts. */
-SLW_MUST_USE enum slw_rc flow_trigger_alerts(struct slw_flow *f,
-                                             bool *out_moved,
-                                             struct slw_err *err);
+SLW_MUST_USE enum slw_rc
+flow_trigger_alerts(struct slw_flow *f, bool *out_moved, struct slw_err *err);
 /* A dataset has a new version: new data enough?  An alert that is still open
  * after the cooldown? */
 SLW_MUST_USE enum slw_rc flow_trigger_data(struct slw_flow *f,
                                            struct slw_err *err);
-SLW_MUST_USE enum slw_rc flow_trigger_schedule(struct slw_flow *f,
-                                               bool *out_moved,
-                                               struct slw_err *err);
+SLW_MUST_USE enum slw_rc
+flow_trigger_schedule(struct slw_flow *f, bool *out_moved, struct slw_err *err);
 /* Newest event time of the source a model's target is of, known by now.
  * Errors NOT_FOUND: no such model, or nothing known yet */
 SLW_MUST_USE enum slw_rc flow_source_newest(struct slw_tx *tx, int64_t now_ms,
@@ -145,11 +138,9 @@ SLW_MUST_USE enum slw_rc flow_pipeline_move(struct slw_flow *f,
                                             struct slw_err *err);
 /* Name of the deployment a model's versions go to: the one of the same name,
  * else the first by name; "" none. */
-SLW_MUST_USE enum slw_rc flow_deployment_of(struct slw_tx *tx,
-                                            struct slw_str model,
-                                            struct slw_arena *a,
-                                            struct slw_str *out,
-                                            struct slw_err *err);
+SLW_MUST_USE enum slw_rc
+flow_deployment_of(struct slw_tx *tx, struct slw_str model, struct slw_arena *a,
+                   struct slw_str *out, struct slw_err *err);
 
 /* ---- the gate (gate.c: pure; gate_job.c: everything around it) ---- */
 enum flow_loss { FLOW_ABSOLUTE, FLOW_SQUARED, FLOW_RELATIVE };
@@ -158,8 +149,8 @@ enum flow_loss { FLOW_ABSOLUTE, FLOW_SQUARED, FLOW_RELATIVE };
  * time. */
 struct flow_days {
     size_t count;
-    double *candidate, *other; /* [count] */
-    int64_t row_count;         /* that were compared */
+    double *candidate, *other;         /* [count] */
+    int64_t row_count;                 /* that were compared */
     double candidate_mean, other_mean; /* over rows; rmse: not yet rooted */
 };
 /* In   y, candidate, other[row_count] with event_ms ascending; rows where one
@@ -185,8 +176,8 @@ void flow_gate_beats(const struct flow_days *days, enum flow_loss loss,
 /* All passed or skipped, and not all skipped? */
 bool flow_gate_verdict(const struct flow_check *checks, size_t count);
 /* "beats the rule: 0.00684 against 0.0074, p 0.002; …" */
-struct slw_str flow_gate_sentence(const struct flow_check *checks,
-                                  size_t count, struct slw_arena *a);
+struct slw_str flow_gate_sentence(const struct flow_check *checks, size_t count,
+                                  struct slw_arena *a);
 void flow_checks_write(struct slw_jw *w, const struct flow_check *checks,
                        size_t count);
 

@@ -34,9 +34,8 @@ flow_days_of(const int64_t *event_ms, const double *y, const double *candidate,
              const double *other, size_t row_count, enum flow_loss loss,
              struct slw_arena *a, struct flow_days *out)
 {
-    struct flow_days d = {
-        .candidate = SLW_ARENA_NEW(a, double, row_count + 1),
-        .other = SLW_ARENA_NEW(a, double, row_count + 1)};
+    struct flow_days d = {.candidate = SLW_ARENA_NEW(a, double, row_count + 1),
+                          .other = SLW_ARENA_NEW(a, double, row_count + 1)};
     double candidate_sum = 0, other_sum = 0;
     for (size_t r = 0; r < row_count;) {
         const int64_t day = day_of(event_ms[r]);
@@ -85,10 +84,10 @@ static struct slw_str
 claim(const char *other, double by, bool holds, struct slw_arena *a)
 {
     if (by < 0)
-        return slw_arena_printf(a, "is %sshown to be at most %.4g %% worse than"
-                                   " the %s",
-                                holds ? "" : "not ", -by * 100,
-                                word_of(other));
+        return slw_arena_printf(a,
+                                "is %sshown to be at most %.4g %% worse than"
+                                " the %s",
+                                holds ? "" : "not ", -by * 100, word_of(other));
     if (by > 0)
         return slw_arena_printf(a, "%s the %s by %.4g %%",
                                 holds ? "beats" : "does not beat",
@@ -102,22 +101,22 @@ flow_gate_beats(const struct flow_days *days, enum flow_loss loss, double by,
                 double confidence, const char *other, struct slw_arena *a,
                 struct flow_check *out)
 {
-    const double share =
-        loss == FLOW_SQUARED ? (1 - by) * (1 - by) : 1 - by;
+    const double share = loss == FLOW_SQUARED ? (1 - by) * (1 - by) : 1 - by;
     double *d = SLW_ARENA_NEW(a, double, days->count + 1);
     double mean = 0;
     struct slw_err why;
-    struct flow_check c = {
-        .name = strcmp(other, "fallback") == 0 ? "beats fallback"
-                                               : "beats champion",
-        .value = error_of(loss, days->candidate_mean),
-        .limit = (1 - by) * error_of(loss, days->other_mean),
-        .p = NAN};
+    struct flow_check c = {.name = strcmp(other, "fallback") == 0
+                                       ? "beats fallback"
+                                       : "beats champion",
+                           .value = error_of(loss, days->candidate_mean),
+                           .limit = (1 - by) * error_of(loss, days->other_mean),
+                           .p = NAN};
     for (size_t i = 0; i < days->count; i++)
         d[i] = share * days->other[i] - days->candidate[i];
     if (slw_paired_test(d, days->count, &mean, &c.p, &why) != SLW_OK) {
-        c.why = slw_arena_printf(a, "cannot be compared with the %s over %zu"
-                                    " days: %s",
+        c.why = slw_arena_printf(a,
+                                 "cannot be compared with the %s over %zu"
+                                 " days: %s",
                                  word_of(other), days->count, why.msg);
         *out = c;
         return;

@@ -23,8 +23,8 @@ struct contender {
     struct slw_json doc;
     struct slw_model *model, *rule;
     struct slw_frame frame;
-    size_t *column_at;   /* [signature's columns] in the frame */
-    double *yhat;        /* [row_count]; NaN where a feature is missing */
+    size_t *column_at; /* [signature's columns] in the frame */
+    double *yhat;      /* [row_count]; NaN where a feature is missing */
     int64_t version;
 };
 
@@ -37,7 +37,7 @@ struct gate {
     struct contender candidate, champion; /* champion.version 0: none */
     struct slw_json pins;
     struct slw_str champion_why; /* it cannot be loaded; or "" */
-    double *rule;        /* [row_count] */
+    double *rule;                /* [row_count] */
     struct flow_check checks[CHECKS_MAX];
     size_t check_count;
 };
@@ -87,15 +87,13 @@ gate_def_read(const struct json_t *gate, struct gate_def *out,
     if (!beats)
         opponent_take(&d, SLW_STR("fallback"), 0);
     if (slw_json_type(beats) == SLW_JSON_OBJECT)
-        for (void *it = slw_json_iter(beats); it;
-             it = slw_json_next(beats, it))
+        for (void *it = slw_json_iter(beats); it; it = slw_json_next(beats, it))
             opponent_take(&d, slw_json_iter_key(it),
                           slw_json_f64_or(slw_json_iter_value(it), 0));
     else
         for (size_t i = 0; i < slw_json_len(beats); i++)
-            opponent_take(&d,
-                          slw_json_str_or(slw_json_at(beats, i), SLW_STR("")),
-                          by);
+            opponent_take(
+                &d, slw_json_str_or(slw_json_at(beats, i), SLW_STR("")), by);
     if (!(d.confidence >= 0.5 && d.confidence < 1))
         return slw_fail(err, SLW_INVALID,
                         "gate.confidence must be from 0.5 to below 1, not %g",
@@ -117,8 +115,8 @@ check_add(struct gate *g, const char *name)
 {
     SLW_ASSERT(g->check_count < CHECKS_MAX);
     struct flow_check *c = &g->checks[g->check_count++];
-    *c = (struct flow_check){
-        .name = name, .value = NAN, .limit = NAN, .p = NAN};
+    *c =
+        (struct flow_check){.name = name, .value = NAN, .limit = NAN, .p = NAN};
     return c;
 }
 
@@ -143,15 +141,14 @@ frame_build(struct gate *g, struct contender *c, struct slw_err *err)
     const struct json_t *doc = g->candidate.doc.root;
     const struct json_t *target = slw_json_get(doc, "target");
     const struct json_t *split = slw_json_get(doc, "split");
-    struct slw_frame_spec spec = {
-        .pins = g->pins.root,
-        .views = slw_json_get(c->doc.root, "features"),
-        .extra_sql = SLW_STR("")};
+    struct slw_frame_spec spec = {.pins = g->pins.root,
+                                  .views =
+                                      slw_json_get(c->doc.root, "features"),
+                                  .extra_sql = SLW_STR("")};
     int64_t valid_to_ms = 0;
     TRY(slw_json_need_str(target, "of", &spec.spine_source, err));
     TRY(slw_json_need_str(target, "sql", &spec.target_sql, err));
-    TRY(slw_json_opt_i64(target, "known_after_ms", &spec.known_after_ms,
-                         err));
+    TRY(slw_json_opt_i64(target, "known_after_ms", &spec.known_after_ms, err));
     TRY(slw_json_need_i64(split, "valid_to_ms", &valid_to_ms, err));
     TRY(slw_json_need_i64(split, "test_to_ms", &spec.to_ms, err));
     TRY(slw_json_need_i64(doc, "as_of_ms", &spec.as_of_ms, err));
@@ -164,8 +161,7 @@ static enum slw_rc
 columns_find(struct gate *g, struct contender *c, struct slw_err *err)
 {
     const struct slw_signature *sig = slw_model_signature(c->model);
-    c->column_at =
-        SLW_ARENA_NEW(g->ctx->arena, size_t, sig->column_count + 1);
+    c->column_at = SLW_ARENA_NEW(g->ctx->arena, size_t, sig->column_count + 1);
     for (size_t i = 0; i < sig->column_count; i++) {
         size_t at = 0;
         while (at < c->frame.column_count &&
@@ -197,14 +193,13 @@ row_take(const struct contender *c, size_t r, double *x)
 
 /* Answers of the model (and rule, where rule_y is given) on complete rows. */
 static enum slw_rc
-answer(struct gate *g, struct contender *c, double *rule_y,
-       struct slw_err *err)
+answer(struct gate *g, struct contender *c, double *rule_y, struct slw_err *err)
 {
     struct slw_arena *a = g->ctx->arena;
     TRY(columns_find(g, c, err));
     const size_t n = c->frame.row_count;
-    double *x = SLW_ARENA_NEW(
-        a, double, slw_model_signature(c->model)->column_count + 1);
+    double *x = SLW_ARENA_NEW(a, double,
+                              slw_model_signature(c->model)->column_count + 1);
     c->yhat = SLW_ARENA_NEW(a, double, n + 1);
     for (size_t r = 0; r < n; r++) {
         const bool whole = row_take(c, r, x);
@@ -243,8 +238,8 @@ check_finite(struct gate *g)
     const struct contender *c = &g->candidate;
     struct slw_arena *a = g->ctx->arena;
     int64_t whole = 0, bad = 0;
-    double *x = SLW_ARENA_NEW(
-        a, double, slw_model_signature(c->model)->column_count + 1);
+    double *x = SLW_ARENA_NEW(a, double,
+                              slw_model_signature(c->model)->column_count + 1);
     for (size_t r = 0; r < c->frame.row_count; r++) {
         if (!row_take(c, r, x))
             continue;
@@ -279,8 +274,8 @@ check_latency(struct gate *g)
     const struct contender *c = &g->candidate;
     struct slw_arena *a = g->ctx->arena;
     int64_t *ns = SLW_ARENA_NEW(a, int64_t, LATENCY_COUNT);
-    double *x = SLW_ARENA_NEW(
-        a, double, slw_model_signature(c->model)->column_count + 1);
+    double *x = SLW_ARENA_NEW(a, double,
+                              slw_model_signature(c->model)->column_count + 1);
     if (c->frame.row_count == 0)
         return;
     for (size_t i = 0; i < LATENCY_COUNT; i++) {
@@ -310,8 +305,8 @@ compare(struct gate *g, const double *other, double by, const char *name)
     flow_days_of(f->event_ms, f->y, g->candidate.yhat, other, f->row_count,
                  g->loss, g->ctx->arena, &days);
     struct flow_check *k = check_add(g, "beats");
-    flow_gate_beats(&days, g->loss, by, g->def.confidence, name,
-                    g->ctx->arena, k);
+    flow_gate_beats(&days, g->loss, by, g->def.confidence, name, g->ctx->arena,
+                    k);
 }
 
 static void
@@ -399,8 +394,7 @@ slices_fill(const struct gate *g, struct slice *slices)
         bool whole = isfinite(f->y[r]);
         for (size_t k = 0; k < 3; k++)
             whole = whole && (!answers[k] || isfinite(answers[k][r]));
-        struct slice *s =
-            whole ? slice_of(slices, &count, f->entity[r]) : NULL;
+        struct slice *s = whole ? slice_of(slices, &count, f->entity[r]) : NULL;
         if (!s)
             continue;
         s->rows++;
@@ -445,9 +439,8 @@ versions_read(struct gate *g, struct slw_version *version,
                                  version, err));
     g->version = version->version;
     *champion = (struct slw_version){0};
-    const enum slw_rc rc =
-        slw_registry_version_find(&tx, g->model, SLW_STR("champion"),
-                                  g->ctx->arena, champion, err);
+    const enum slw_rc rc = slw_registry_version_find(
+        &tx, g->model, SLW_STR("champion"), g->ctx->arena, champion, err);
     if (rc == SLW_NOT_FOUND)
         *champion = (struct slw_version){0};
     else
@@ -476,9 +469,9 @@ static void
 check_servable(struct gate *g, const struct slw_err *why)
 {
     struct flow_check *k = check_add(g, "servable");
-    k->why = slw_arena_printf(g->ctx->arena,
-                              "version %lld cannot be served: %s",
-                              (long long)g->version, why->msg);
+    k->why =
+        slw_arena_printf(g->ctx->arena, "version %lld cannot be served: %s",
+                         (long long)g->version, why->msg);
 }
 
 /* Errors that are about the version are a refusal, not a failure. */
@@ -525,8 +518,8 @@ judge(struct gate *g, const struct slw_version *version,
         return SLW_OK;
     }
     TRY(rc);
-    g->loss = loss_by(slw_json_str_or(slw_json_get(c->doc.root, "metric"),
-                                      SLW_STR("mae")));
+    g->loss = loss_by(
+        slw_json_str_or(slw_json_get(c->doc.root, "metric"), SLW_STR("mae")));
     TRY(flow_release_pins(c->doc.root, &g->pins, err));
     TRY(champion_load(g, champion, err));
     slw_job_progress(g->ctx, 0.1, "building the test window");

@@ -183,15 +183,15 @@ move_snapshot(struct move *m, struct slw_err *err)
     m->run->spec = spec_pinned(m, pins);
     SLW_AUTO(slw_tx, tx);
     TRY(slw_tx_begin(&tx, m->f->store, err));
-    TRY(slw_job_put(&tx, m->now_ms, "flow.train", m->run->model,
-                    slw_arena_printf(&m->a, "flow.run/%lld/train",
-                                     (long long)m->run->id),
-                    train_spec(m, as_of_ms, pins), &m->run->job_id, err));
+    TRY(slw_job_put(
+        &tx, m->now_ms, "flow.train", m->run->model,
+        slw_arena_printf(&m->a, "flow.run/%lld/train", (long long)m->run->id),
+        train_spec(m, as_of_ms, pins), &m->run->job_id, err));
     const struct slw_str reason = slw_arena_printf(
         &m->a, "pinned %.*s as of %s; training is job %lld",
         SLW_FMT(pins_words(doc.root, &m->a)), at, (long long)m->run->job_id);
-    TRY(flow_run_move(&tx, m->now_ms, m->run, "train", "snapshot", reason,
-                      pins, false, err));
+    TRY(flow_run_move(&tx, m->now_ms, m->run, "train", "snapshot", reason, pins,
+                      false, err));
     TRY(slw_tx_commit(&tx, err));
     wake(m);
     return SLW_OK;
@@ -233,10 +233,10 @@ gate_queue(struct move *m, struct slw_str reason, struct slw_str detail,
     slw_jw_obj_end(&w);
     SLW_AUTO(slw_tx, tx);
     TRY(slw_tx_begin(&tx, m->f->store, err));
-    TRY(slw_job_put(&tx, m->now_ms, "flow.gate", m->run->model,
-                    slw_arena_printf(&m->a, "flow.run/%lld/gate",
-                                     (long long)m->run->id),
-                    slw_buf_view(&spec), &m->run->job_id, err));
+    TRY(slw_job_put(
+        &tx, m->now_ms, "flow.gate", m->run->model,
+        slw_arena_printf(&m->a, "flow.run/%lld/gate", (long long)m->run->id),
+        slw_buf_view(&spec), &m->run->job_id, err));
     TRY(flow_run_move(&tx, m->now_ms, m->run, "gate", "train", reason, detail,
                       false, err));
     TRY(slw_tx_commit(&tx, err));
@@ -248,10 +248,8 @@ gate_queue(struct move *m, struct slw_str reason, struct slw_str detail,
 static struct slw_str
 trained_words(const struct json_t *result, int64_t version, struct slw_arena *a)
 {
-    const double test =
-        slw_json_f64_or(slw_json_get(result, "test"), NAN);
-    const double rule =
-        slw_json_f64_or(slw_json_get(result, "fallback"), NAN);
+    const double test = slw_json_f64_or(slw_json_get(result, "test"), NAN);
+    const double rule = slw_json_f64_or(slw_json_get(result, "fallback"), NAN);
     const struct slw_str candidate = slw_json_str_or(
         slw_json_get(result, "candidate"), SLW_STR("a candidate"));
     if (isnan(test) || isnan(rule))
@@ -260,8 +258,7 @@ trained_words(const struct json_t *result, int64_t version, struct slw_arena *a)
     return slw_arena_printf(a,
                             "version %lld: %.*s, test error %.4g against %.4g"
                             " of the rule",
-                            (long long)version, SLW_FMT(candidate), test,
-                            rule);
+                            (long long)version, SLW_FMT(candidate), test, rule);
 }
 
 static enum slw_rc
@@ -275,16 +272,14 @@ move_train(struct move *m, bool *out_moved, struct slw_err *err)
         return run_fail(m, "training failed", job_why(&job, &m->a), err);
     SLW_AUTO(slw_json, result);
     TRY(slw_json_parse(&result, job.result, err));
-    m->run->version =
-        slw_json_i64_or(slw_json_get(result.root, "version"), 0);
+    m->run->version = slw_json_i64_or(slw_json_get(result.root, "version"), 0);
     if (m->run->version == 0)
         return run_fail(m, "training failed",
                         SLW_STR("its result names no version"), err);
     const struct slw_str reason =
         trained_words(result.root, m->run->version, &m->a);
     if (until(m, "train"))
-        return step_write(m, "trained", "train", reason, job.result, true,
-                          err);
+        return step_write(m, "trained", "train", reason, job.result, true, err);
     return gate_queue(m, reason, job.result, err);
 }
 
@@ -337,9 +332,8 @@ move_gate(struct move *m, bool *out_moved, struct slw_err *err)
 /* ---- deployments ---- */
 
 enum slw_rc
-flow_deployment_of(struct slw_tx *tx, struct slw_str model,
-                   struct slw_arena *a, struct slw_str *out,
-                   struct slw_err *err)
+flow_deployment_of(struct slw_tx *tx, struct slw_str model, struct slw_arena *a,
+                   struct slw_str *out, struct slw_err *err)
 {
     struct slw_deployment *list = NULL;
     size_t count = 0;
@@ -388,9 +382,9 @@ act(struct move *m, enum slw_serve_action action, double weight, int step,
     const bool named = action != SLW_SERVE_WITHDRAW &&
                        action != SLW_SERVE_ROLLBACK &&
                        action != SLW_SERVE_WEIGHT;
-    const enum slw_rc rc = slw_serve_act(
-        m->f->serve, m->now_ms, m->run->deployment, action,
-        named ? m->run->version : 0, weight, step, why, err);
+    const enum slw_rc rc =
+        slw_serve_act(m->f->serve, m->now_ms, m->run->deployment, action,
+                      named ? m->run->version : 0, weight, step, why, err);
     if (rc == SLW_OK || is_passing(rc))
         return rc;
     const struct slw_str msg = slw_arena_str(&m->a, slw_str_of(err->msg));
@@ -447,9 +441,8 @@ canary_write(struct move *m, const struct slw_deployment *d,
     TRY(rollout_of(d, d->rollout_step, &count, &s, err));
     m->run->rollout_step = d->rollout_step;
     const struct slw_str reason = slw_arena_printf(
-        &m->a, "step %d of %zu: version %lld answers %.*s",
-        d->rollout_step + 1, count, (long long)m->run->version,
-        SLW_FMT(canary_words(&s, &m->a)));
+        &m->a, "step %d of %zu: version %lld answers %.*s", d->rollout_step + 1,
+        count, (long long)m->run->version, SLW_FMT(canary_words(&s, &m->a)));
     return step_write(m, "canary", "canary", reason, SLW_STR(""),
                       until(m, "canary"), err);
 }
@@ -480,9 +473,9 @@ move_deploy(struct move *m, bool *out_moved, struct slw_err *err)
                    slw_arena_printf(&m->a, "passed the gate; %.*s",
                                     SLW_FMT(canary_words(&first, &m->a))),
                    err);
-    const struct slw_str wait = slw_arena_printf(
-        &m->a, "waits for the canary version %lld to end",
-        (long long)d.canary_version);
+    const struct slw_str wait =
+        slw_arena_printf(&m->a, "waits for the canary version %lld to end",
+                         (long long)d.canary_version);
     *out_moved = !slw_str_eq(wait, m->run->reason);
     if (!*out_moved)
         return SLW_OK;
@@ -576,9 +569,8 @@ move_refuse(struct move *m, struct slw_err *err)
     struct slw_deployment d;
     struct slw_str why;
     TRY(deployment_look(m, &d, &why, err));
-    const bool rule_wanted =
-        slw_str_eqz(m->run->trigger, "performance") &&
-        slw_str_eqz(m->run->when_refused, "fallback");
+    const bool rule_wanted = slw_str_eqz(m->run->trigger, "performance") &&
+                             slw_str_eqz(m->run->when_refused, "fallback");
     if (d.champion.len == 0)
         return act(m, SLW_SERVE_RULE, 0, -1,
                    SLW_STR("refused by the gate: the rule serves"), err);

@@ -181,7 +181,7 @@ struct apply {
     struct slw_str folder, yaml;
     struct project project;
     struct slw_arena *a;
-    bool *changed; /* [item_count] */
+    bool *changed;        /* [item_count] */
     struct slw_str *gone; /* policies the file does not name any more */
     size_t changed_count, gone_count;
     bool notify_changed, file_changed;
@@ -196,8 +196,7 @@ at_item(const struct apply *ap, const struct project_item *item,
 }
 
 static enum slw_rc
-item_compare(struct apply *ap, struct slw_tx *tx, size_t i,
-             struct slw_err *err)
+item_compare(struct apply *ap, struct slw_tx *tx, size_t i, struct slw_err *err)
 {
     struct slw_str def;
     const struct project_item *item = &ap->project.items[i];
@@ -276,11 +275,10 @@ changed_write(const struct apply *ap, struct slw_jw *w)
     slw_jw_arr(w);
     for (size_t i = 0; i < ap->project.item_count; i++)
         if (ap->changed[i])
-            slw_jw_str(w, slw_arena_printf(
-                              ap->a, "%s %.*s",
-                              project_section_word(
-                                  ap->project.items[i].section),
-                              SLW_FMT(ap->project.items[i].name)));
+            slw_jw_str(w, slw_arena_printf(ap->a, "%s %.*s",
+                                           project_section_word(
+                                               ap->project.items[i].section),
+                                           SLW_FMT(ap->project.items[i].name)));
     for (size_t i = 0; i < ap->gone_count; i++)
         slw_jw_str(w, slw_arena_printf(ap->a, "retrain policy %.*s (removed)",
                                        SLW_FMT(ap->gone[i])));

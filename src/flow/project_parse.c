@@ -162,9 +162,8 @@ project_read(struct slw_str file, struct slw_str folder, struct slw_str yaml,
 }
 
 enum slw_rc
-slw_project_parse(struct slw_str file, struct slw_str yaml,
-                  struct slw_arena *a, struct slw_str *out_json,
-                  struct slw_err *err)
+slw_project_parse(struct slw_str file, struct slw_str yaml, struct slw_arena *a,
+                  struct slw_str *out_json, struct slw_err *err)
 {
     struct project p;
     TRY(project_read(file, SLW_STR(""), yaml, a, &p, err));

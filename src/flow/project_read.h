@@ -19,7 +19,7 @@ struct project_in {
 
 enum project_kind {
     PROJECT_TEXT,
-    PROJECT_TEXTS,    /* a list of texts */
+    PROJECT_TEXTS, /* a list of texts */
     PROJECT_NUMBER,
     PROJECT_COUNT,    /* a whole number, 0 or more */
     PROJECT_SHARE,    /* 10% or 0.1 */
@@ -29,8 +29,8 @@ enum project_kind {
 };
 
 struct project_field {
-    const char *key;     /* in the file */
-    const char *out;     /* in the definition */
+    const char *key; /* in the file */
+    const char *out; /* in the definition */
     enum project_kind kind;
     bool required;
     const char *example; /* "path: data/prices.csv" */
@@ -79,8 +79,7 @@ struct slw_yaml project_at_key(const struct slw_yaml *member);
 /* `v` must name a member of a section; `what` as in "feature view". */
 SLW_MUST_USE enum slw_rc project_declared(const struct project_in *in,
                                           const struct slw_yaml *v,
-                                          const char *section,
-                                          const char *what,
+                                          const char *section, const char *what,
                                           struct slw_err *err);
 
 /* ---- sections: members of one definition, without the braces ---- */
@@ -125,8 +124,8 @@ struct project_item {
 };
 struct project {
     struct slw_str name;
-    struct slw_str json;   /* as slw_project_parse() gives it */
-    struct slw_str notify; /* canonical JSON, or "" */
+    struct slw_str json;        /* as slw_project_parse() gives it */
+    struct slw_str notify;      /* canonical JSON, or "" */
     struct project_item *items; /* in the order of the sections */
     size_t item_count;
 };
@@ -135,7 +134,6 @@ const char *project_section_word(enum project_section s);
 SLW_MUST_USE enum slw_rc project_read(struct slw_str file,
                                       struct slw_str folder,
                                       struct slw_str yaml, struct slw_arena *a,
-                                      struct project *out,
-                                      struct slw_err *err);
+                                      struct project *out, struct slw_err *err);
 
 #endif

@@ -17,7 +17,9 @@ check_write(const struct project_in *in, const struct slw_yaml *v,
             struct slw_jw *w, struct slw_err *err)
 {
     static const struct project_field fields[] = {
-        {.key = "check", .out = "check", .required = true,
+        {.key = "check",
+         .out = "check",
+         .required = true,
          .example = "check: close > 0"},
         {.key = "on_fail", .out = "on_fail"},
     };
@@ -55,8 +57,8 @@ static enum slw_rc
 types_write(const struct project_in *in, const struct slw_yaml *v,
             struct slw_jw *w, struct slw_err *err)
 {
-    static const char *const types[] = {"text", "number", "integer",
-                                        "date", "time",   "bool", NULL};
+    static const char *const types[] = {"text", "number", "integer", "date",
+                                        "time", "bool",   NULL};
     if (v->kind != SLW_YAML_MAP)
         return slw_yaml_fail(err, in->file, v,
                              "'types' must map columns to types, as in"
@@ -74,16 +76,24 @@ project_source(const struct project_in *in, const struct slw_yaml *v,
     static const struct project_field fields[] = {
         {.key = "path", .out = "path"},
         {.key = "entity", .out = "entity"},
-        {.key = "event_time", .out = "event_time", .required = true,
+        {.key = "event_time",
+         .out = "event_time",
+         .required = true,
          .example = "event_time: date"},
         {.key = "known_time", .out = "known_time"},
-        {.key = "known_after", .out = "known_after_ms",
+        {.key = "known_after",
+         .out = "known_after_ms",
          .kind = PROJECT_DURATION},
-        {.key = "expect", .out = "expect", .kind = PROJECT_OTHER,
+        {.key = "expect",
+         .out = "expect",
+         .kind = PROJECT_OTHER,
          .write = expect_write},
-        {.key = "quarantine_max", .out = "quarantine_max",
+        {.key = "quarantine_max",
+         .out = "quarantine_max",
          .kind = PROJECT_SHARE},
-        {.key = "types", .out = "types", .kind = PROJECT_OTHER,
+        {.key = "types",
+         .out = "types",
+         .kind = PROJECT_OTHER,
          .write = types_write},
         {.key = "description", .out = "description"},
     };
@@ -98,8 +108,11 @@ lag_write(const struct project_in *in, const struct slw_yaml *v,
 {
     static const struct project_field fields[] = {
         {.key = "of", .out = "of", .required = true, .example = "of: close"},
-        {.key = "count", .out = "count", .kind = PROJECT_COUNT,
-         .required = true, .example = "count: 20"},
+        {.key = "count",
+         .out = "count",
+         .kind = PROJECT_COUNT,
+         .required = true,
+         .example = "count: 20"},
     };
     return project_object(in, v, fields, COUNT(fields), w, err);
 }
@@ -161,8 +174,8 @@ inherited(const struct project_in *in, const struct slw_yaml *view,
     }
     const struct slw_yaml at = project_at_key(view);
     if (found.len == 0 || !agree)
-        return slw_yaml_fail(err, in->file, &at,
-                             "'%.*s' needs '%s': %s", SLW_FMT(view->key), key,
+        return slw_yaml_fail(err, in->file, &at, "'%.*s' needs '%s': %s",
+                             SLW_FMT(view->key), key,
                              found.len ? "its sources call it differently"
                                        : "its sql names no source that has it");
     slw_jw_kstr(w, key, found);
@@ -177,9 +190,13 @@ project_view(const struct project_in *in, const struct slw_yaml *v,
         {.key = "entity", .out = "entity"},
         {.key = "event_time", .out = "event_time"},
         {.key = "ttl", .out = "ttl_ms", .kind = PROJECT_DURATION},
-        {.key = "sql", .out = "sql", .required = true,
+        {.key = "sql",
+         .out = "sql",
+         .required = true,
          .example = "sql: SELECT symbol, date, close FROM prices"},
-        {.key = "lags", .out = "lags", .kind = PROJECT_OTHER,
+        {.key = "lags",
+         .out = "lags",
+         .kind = PROJECT_OTHER,
          .write = lags_write},
         {.key = "description", .out = "description"},
     };
@@ -204,11 +221,18 @@ target_write(const struct project_in *in, const struct slw_yaml *v,
              struct slw_jw *w, struct slw_err *err)
 {
     static const struct project_field fields[] = {
-        {.key = "sql", .out = "sql", .required = true,
+        {.key = "sql",
+         .out = "sql",
+         .required = true,
          .example = "sql: lead(close) OVER w"},
-        {.key = "of", .out = "of", .kind = PROJECT_OTHER, .required = true,
-         .example = "of: prices", .write = of_write},
-        {.key = "known_after", .out = "known_after_ms",
+        {.key = "of",
+         .out = "of",
+         .kind = PROJECT_OTHER,
+         .required = true,
+         .example = "of: prices",
+         .write = of_write},
+        {.key = "known_after",
+         .out = "known_after_ms",
          .kind = PROJECT_DURATION},
         {.key = "relative_to", .out = "relative_to"},
     };
@@ -244,10 +268,16 @@ split_write(const struct project_in *in, const struct slw_yaml *v,
 {
     static const struct project_field fields[] = {
         {.key = "by", .out = "by", .kind = PROJECT_OTHER, .write = by_write},
-        {.key = "validate", .out = "validate_ms", .kind = PROJECT_DURATION,
-         .required = true, .example = "validate: 90d"},
-        {.key = "test", .out = "test_ms", .kind = PROJECT_DURATION,
-         .required = true, .example = "test: 180d"},
+        {.key = "validate",
+         .out = "validate_ms",
+         .kind = PROJECT_DURATION,
+         .required = true,
+         .example = "validate: 90d"},
+        {.key = "test",
+         .out = "test_ms",
+         .kind = PROJECT_DURATION,
+         .required = true,
+         .example = "test: 180d"},
     };
     return project_object(in, v, fields, COUNT(fields), w, err);
 }
@@ -278,7 +308,9 @@ search_write(const struct project_in *in, const struct slw_yaml *v,
 {
     static const struct project_field fields[] = {
         {.key = "trials", .out = "trials", .kind = PROJECT_COUNT},
-        {.key = "sampler", .out = "sampler", .kind = PROJECT_OTHER,
+        {.key = "sampler",
+         .out = "sampler",
+         .kind = PROJECT_OTHER,
          .write = sampler_write},
         {.key = "seed", .out = "seed", .kind = PROJECT_COUNT},
     };
@@ -351,8 +383,7 @@ fallback_write(const struct project_in *in, const struct slw_yaml *v,
                struct slw_jw *w, struct slw_err *err)
 {
     static const struct project_field fields[] = {
-        {.key = "sql", .out = "sql", .required = true,
-         .example = "sql: close"},
+        {.key = "sql", .out = "sql", .required = true, .example = "sql: close"},
     };
     if (v->kind != SLW_YAML_SCALAR || v->text.len == 0)
         return project_object(in, v, fields, COUNT(fields), w, err);
@@ -462,12 +493,16 @@ gate_write(const struct project_in *in, const struct slw_yaml *v,
            struct slw_jw *w, struct slw_err *err)
 {
     static const struct project_field fields[] = {
-        {.key = "beats", .out = "beats", .kind = PROJECT_OTHER,
-         .required = true, .example = "beats: [fallback, champion]",
+        {.key = "beats",
+         .out = "beats",
+         .kind = PROJECT_OTHER,
+         .required = true,
+         .example = "beats: [fallback, champion]",
          .write = skip_write},
-        {.key = "by", .out = "by", .kind = PROJECT_OTHER,
-         .write = skip_write},
-        {.key = "confidence", .out = "confidence", .kind = PROJECT_OTHER,
+        {.key = "by", .out = "by", .kind = PROJECT_OTHER, .write = skip_write},
+        {.key = "confidence",
+         .out = "confidence",
+         .kind = PROJECT_OTHER,
          .write = confidence_write},
         {.key = "p99_ms", .out = "p99_ms", .kind = PROJECT_NUMBER},
         {.key = "slices", .out = "slices", .kind = PROJECT_TEXTS},
@@ -526,33 +561,51 @@ project_model(const struct project_in *in, const struct slw_yaml *v,
 {
     static const struct project_field fields[] = {
         {.key = "description", .out = "description"},
-        {.key = "target", .out = "target", .kind = PROJECT_OTHER,
+        {.key = "target",
+         .out = "target",
+         .kind = PROJECT_OTHER,
          .required = true,
          .example = "target: {sql: lead(close) OVER w, of: prices}",
          .write = target_write},
-        {.key = "features", .out = "features", .kind = PROJECT_OTHER,
-         .required = true, .example = "features: [momentum]",
+        {.key = "features",
+         .out = "features",
+         .kind = PROJECT_OTHER,
+         .required = true,
+         .example = "features: [momentum]",
          .write = views_write},
         {.key = "exclude", .out = "exclude", .kind = PROJECT_TEXTS},
         {.key = "train_from", .out = "train_from_ms", .kind = PROJECT_TIME},
-        {.key = "reference", .out = "reference_ms",
-         .kind = PROJECT_DURATION},
-        {.key = "split", .out = "split", .kind = PROJECT_OTHER,
-         .required = true, .example = "split: {validate: 90d, test: 180d}",
+        {.key = "reference", .out = "reference_ms", .kind = PROJECT_DURATION},
+        {.key = "split",
+         .out = "split",
+         .kind = PROJECT_OTHER,
+         .required = true,
+         .example = "split: {validate: 90d, test: 180d}",
          .write = split_write},
-        {.key = "metric", .out = "metric", .kind = PROJECT_OTHER,
+        {.key = "metric",
+         .out = "metric",
+         .kind = PROJECT_OTHER,
          .write = metric_write},
-        {.key = "search", .out = "search", .kind = PROJECT_OTHER,
+        {.key = "search",
+         .out = "search",
+         .kind = PROJECT_OTHER,
          .write = search_write},
-        {.key = "candidates", .out = "candidates", .kind = PROJECT_OTHER,
-         .required = true, .example = "candidates: {xgboost: {}}",
+        {.key = "candidates",
+         .out = "candidates",
+         .kind = PROJECT_OTHER,
+         .required = true,
+         .example = "candidates: {xgboost: {}}",
          .write = candidates_write},
-        {.key = "fallback", .out = "fallback", .kind = PROJECT_OTHER,
+        {.key = "fallback",
+         .out = "fallback",
+         .kind = PROJECT_OTHER,
          .required = true,
          .example = "fallback: {sql: close}: the rule that answers when no"
                     " model can, and that every model must beat",
          .write = fallback_write},
-        {.key = "gate", .out = "gate", .kind = PROJECT_OTHER,
+        {.key = "gate",
+         .out = "gate",
+         .kind = PROJECT_OTHER,
          .write = gate_write},
     };
     TRY(project_fields(in, v, fields, COUNT(fields), w, err));
@@ -563,8 +616,8 @@ project_model(const struct project_in *in, const struct slw_yaml *v,
 
 /* 500, or "500 requests". */
 static enum slw_rc
-requests_of(const struct project_in *in, const struct slw_yaml *v,
-            int64_t *out, struct slw_err *err)
+requests_of(const struct project_in *in, const struct slw_yaml *v, int64_t *out,
+            struct slw_err *err)
 {
     struct slw_str count, unit;
     struct slw_err ignored;
@@ -595,11 +648,18 @@ rollout_write(const struct project_in *in, const struct slw_yaml *v,
               struct slw_jw *w, struct slw_err *err)
 {
     static const struct project_field fields[] = {
-        {.key = "canary", .out = "canary", .kind = PROJECT_SHARE,
-         .required = true, .example = "canary: 10%"},
-        {.key = "requests", .out = "requests", .kind = PROJECT_OTHER,
+        {.key = "canary",
+         .out = "canary",
+         .kind = PROJECT_SHARE,
+         .required = true,
+         .example = "canary: 10%"},
+        {.key = "requests",
+         .out = "requests",
+         .kind = PROJECT_OTHER,
          .write = requests_write},
-        {.key = "for", .out = "requests", .kind = PROJECT_OTHER,
+        {.key = "for",
+         .out = "requests",
+         .kind = PROJECT_OTHER,
          .write = requests_write},
     };
     if (v->kind != SLW_YAML_SEQ)
@@ -643,13 +703,20 @@ project_deployment(const struct project_in *in, const struct slw_yaml *v,
                    struct slw_jw *w, struct slw_err *err)
 {
     static const struct project_field fields[] = {
-        {.key = "model", .out = "model", .kind = PROJECT_OTHER,
-         .required = true, .example = "model: next-close",
+        {.key = "model",
+         .out = "model",
+         .kind = PROJECT_OTHER,
+         .required = true,
+         .example = "model: next-close",
          .write = model_name_write},
         {.key = "timeout", .out = "timeout_ms", .kind = PROJECT_DURATION},
-        {.key = "rollout", .out = "rollout", .kind = PROJECT_OTHER,
+        {.key = "rollout",
+         .out = "rollout",
+         .kind = PROJECT_OTHER,
          .write = rollout_write},
-        {.key = "shadow", .out = "shadow", .kind = PROJECT_OTHER,
+        {.key = "shadow",
+         .out = "shadow",
+         .kind = PROJECT_OTHER,
          .write = shadow_write},
     };
     return project_fields(in, v, fields, COUNT(fields), w, err);
@@ -695,12 +762,18 @@ performance_write(const struct project_in *in, const struct slw_yaml *v,
                   struct slw_jw *w, struct slw_err *err)
 {
     static const struct project_field fields[] = {
-        {.key = "metric", .out = "metric", .kind = PROJECT_OTHER,
+        {.key = "metric",
+         .out = "metric",
+         .kind = PROJECT_OTHER,
          .write = mae_write},
         {.key = "window", .out = "window_ms", .kind = PROJECT_DURATION},
-        {.key = "worse_than", .out = "worse_than", .kind = PROJECT_OTHER,
+        {.key = "worse_than",
+         .out = "worse_than",
+         .kind = PROJECT_OTHER,
          .write = against_write},
-        {.key = "confidence", .out = "confidence", .kind = PROJECT_OTHER,
+        {.key = "confidence",
+         .out = "confidence",
+         .kind = PROJECT_OTHER,
          .write = confidence_write},
         {.key = "min_labels", .out = "min_labels", .kind = PROJECT_COUNT},
     };
@@ -712,14 +785,21 @@ project_monitor(const struct project_in *in, const struct slw_yaml *v,
                 struct slw_jw *w, struct slw_err *err)
 {
     static const struct project_field fields[] = {
-        {.key = "window", .out = "window_ms", .kind = PROJECT_DURATION,
-         .required = true, .example = "window: 20d"},
+        {.key = "window",
+         .out = "window_ms",
+         .kind = PROJECT_DURATION,
+         .required = true,
+         .example = "window: 20d"},
         {.key = "every", .out = "every_ms", .kind = PROJECT_DURATION},
         {.key = "min_rows", .out = "min_rows", .kind = PROJECT_COUNT},
         {.key = "columns", .out = "columns", .kind = PROJECT_TEXTS},
-        {.key = "drift", .out = "drift", .kind = PROJECT_OTHER,
+        {.key = "drift",
+         .out = "drift",
+         .kind = PROJECT_OTHER,
          .write = drift_write},
-        {.key = "performance", .out = "performance", .kind = PROJECT_OTHER,
+        {.key = "performance",
+         .out = "performance",
+         .kind = PROJECT_OTHER,
          .write = performance_write},
     };
     struct slw_yaml name = project_at_key(v);
@@ -851,10 +931,16 @@ project_retrain(const struct project_in *in, const struct slw_yaml *v,
                 struct slw_jw *w, struct slw_err *err)
 {
     static const struct project_field fields[] = {
-        {.key = "on", .out = "on", .kind = PROJECT_OTHER, .required = true,
-         .example = "on: [drift, performance]", .write = on_check},
+        {.key = "on",
+         .out = "on",
+         .kind = PROJECT_OTHER,
+         .required = true,
+         .example = "on: [drift, performance]",
+         .write = on_check},
         {.key = "cooldown", .out = "cooldown_ms", .kind = PROJECT_DURATION},
-        {.key = "when_refused", .out = "when_refused", .kind = PROJECT_OTHER,
+        {.key = "when_refused",
+         .out = "when_refused",
+         .kind = PROJECT_OTHER,
          .write = refused_write},
     };
     TRY(subject_write(in, v, w, err));
@@ -867,11 +953,11 @@ static enum slw_rc
 address_write(const struct project_in *in, const struct slw_yaml *v,
               struct slw_jw *w, struct slw_err *err)
 {
-    const bool none = project_is_null(v) ||
-                      (v->kind == SLW_YAML_SCALAR && v->text.len == 0);
-    if (!none && !(v->kind == SLW_YAML_SCALAR &&
-                   (slw_str_starts(v->text, "http://") ||
-                    slw_str_starts(v->text, "https://"))))
+    const bool none =
+        project_is_null(v) || (v->kind == SLW_YAML_SCALAR && v->text.len == 0);
+    if (!none &&
+        !(v->kind == SLW_YAML_SCALAR && (slw_str_starts(v->text, "http://") ||
+                                         slw_str_starts(v->text, "https://"))))
         return slw_yaml_fail(err, in->file, v,
                              "an http or https address is wanted here");
     slw_jw_str(w, none ? SLW_STR("") : v->text);
@@ -898,9 +984,13 @@ project_notify(const struct project_in *in, const struct slw_yaml *v,
                struct slw_jw *w, struct slw_err *err)
 {
     static const struct project_field fields[] = {
-        {.key = "webhooks", .out = "webhooks", .kind = PROJECT_OTHER,
+        {.key = "webhooks",
+         .out = "webhooks",
+         .kind = PROJECT_OTHER,
          .write = webhooks_write},
-        {.key = "alertmanager", .out = "alertmanager", .kind = PROJECT_OTHER,
+        {.key = "alertmanager",
+         .out = "alertmanager",
+         .kind = PROJECT_OTHER,
          .write = address_write},
     };
     return project_object(in, v, fields, COUNT(fields), w, err);

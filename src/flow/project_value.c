@@ -51,8 +51,8 @@ wrong(const struct project_in *in, const struct slw_yaml *v, const char *want,
                              sep, SLW_FMT(v->key), sep, v->key.len ? " " : "",
                              want, kind_word(v));
     return slw_yaml_fail(err, in->file, v, "%s%.*s%s%smust be %s, not '%.*s'",
-                         sep, SLW_FMT(v->key), sep, v->key.len ? " " : "",
-                         want, SLW_FMT(shown));
+                         sep, SLW_FMT(v->key), sep, v->key.len ? " " : "", want,
+                         SLW_FMT(shown));
 }
 
 static bool
@@ -126,7 +126,10 @@ project_word(const struct project_in *in, const struct slw_yaml *v,
     for (size_t i = 0; words[i]; i++) {
         if (v->kind == SLW_YAML_SCALAR && slw_str_eqz(v->text, words[i]))
             return SLW_OK;
-        slw_buf_printf(&list, "%s%s", !i ? "" : words[i + 1] ? ", " : " or ",
+        slw_buf_printf(&list, "%s%s",
+                       !i             ? ""
+                       : words[i + 1] ? ", "
+                                      : " or ",
                        words[i]);
     }
     return wrong(in, v, list.ptr, err);
@@ -170,8 +173,7 @@ duration_write(const struct project_in *in, const struct slw_yaml *v,
     int64_t ms = 0;
     if (v->kind != SLW_YAML_SCALAR ||
         slw_duration_parse(v->text, &ms, &ignored) != SLW_OK)
-        return wrong(in, v, "a duration, as in 50ms, 30s, 5m, 12h or 90d",
-                     err);
+        return wrong(in, v, "a duration, as in 50ms, 30s, 5m, 12h or 90d", err);
     slw_jw_i64(w, ms);
     return SLW_OK;
 }
@@ -273,9 +275,8 @@ missing(const struct project_in *in, const struct slw_yaml *map,
 {
     const struct slw_yaml at = project_at_key(map);
     return slw_yaml_fail(err, in->file, &at, "%s%.*s%s needs '%s', as in %s",
-                         map->key.len ? "'" : "this",
-                         SLW_FMT(map->key), map->key.len ? "'" : "", f->key,
-                         f->example);
+                         map->key.len ? "'" : "this", SLW_FMT(map->key),
+                         map->key.len ? "'" : "", f->key, f->example);
 }
 
 enum slw_rc
@@ -337,6 +338,6 @@ project_declared(const struct project_in *in, const struct slw_yaml *v,
                              "there is no %s '%.*s'; did you mean '%.*s'?",
                              what, SLW_FMT(name), SLW_FMT(near));
     return slw_yaml_fail(err, in->file, v,
-                         "there is no %s '%.*s'; declare it under '%s:'",
-                         what, SLW_FMT(name), section);
+                         "there is no %s '%.*s'; declare it under '%s:'", what,
+                         SLW_FMT(name), section);
 }

@@ -53,8 +53,8 @@ range_of(struct refresh *r, struct slw_str source, const struct labelled *l,
 static void
 labels_take(struct refresh *r, const struct slw_frame *f, struct labelled *l)
 {
-    l->labels = SLW_ARENA_NEW(r->ctx->arena, struct slw_label,
-                              f->row_count + 1);
+    l->labels =
+        SLW_ARENA_NEW(r->ctx->arena, struct slw_label, f->row_count + 1);
     for (size_t i = 0; i < f->row_count; i++)
         if (isfinite(f->y[i]) && f->label_known_ms[i] <= r->at_ms)
             l->labels[l->count++] =
@@ -84,10 +84,9 @@ deployment_label(struct refresh *r, const struct slw_deployment *d,
         return SLW_OK;
     TRY(slw_json_need_str(target, "of", &spec.spine_source, err));
     TRY(slw_json_need_str(target, "sql", &spec.target_sql, err));
-    TRY(slw_json_opt_i64(target, "known_after_ms", &spec.known_after_ms,
-                         err));
-    const enum slw_rc rc = range_of(r, spec.spine_source, l, &spec.from_ms,
-                                    &spec.to_ms, err);
+    TRY(slw_json_opt_i64(target, "known_after_ms", &spec.known_after_ms, err));
+    const enum slw_rc rc =
+        range_of(r, spec.spine_source, l, &spec.from_ms, &spec.to_ms, err);
     if (rc == SLW_NOT_FOUND) /* no data of it yet */
         return SLW_OK;
     TRY(rc);
@@ -112,16 +111,16 @@ labels_derive(struct refresh *r, struct slw_err *err)
         if (all[i].champion.len == 0)
             continue;
         struct labelled *l = &r->list[r->count++];
-        *l = (struct labelled){
-            .deployment = all[i].name,
-            .mark = slw_arena_printf(r->ctx->arena, "label/%.*s",
-                                     SLW_FMT(all[i].name)),
-            .event_max_ms = INT64_MIN};
+        *l = (struct labelled){.deployment = all[i].name,
+                               .mark =
+                                   slw_arena_printf(r->ctx->arena, "label/%.*s",
+                                                    SLW_FMT(all[i].name)),
+                               .event_max_ms = INT64_MIN};
         slw_job_progress(r->ctx, 0.5 + 0.4 * (double)i / (double)count,
                          "labels of %.*s", SLW_FMT(all[i].name));
         if (deployment_label(r, &all[i], l, err) != SLW_OK)
-            return slw_err_prefix(err, "labels of '%.*s': ",
-                                  SLW_FMT(all[i].name));
+            return slw_err_prefix(err,
+                                  "labels of '%.*s': ", SLW_FMT(all[i].name));
     }
     return SLW_OK;
 }

@@ -42,8 +42,7 @@ slw_flow_reproduce_job(struct slw_job_ctx *ctx, struct slw_err *err)
     SLW_AUTO(slw_tx, tx);
     TRY(slw_tx_begin(&tx, ctx->store, err));
     TRY(slw_event_emit(&tx, ctx->now_ms, "flow.reproduced",
-                       slw_arena_printf(ctx->arena, "%.*s/%lld",
-                                        SLW_FMT(model),
+                       slw_arena_printf(ctx->arena, "%.*s/%lld", SLW_FMT(model),
                                         (long long)version.version),
                        slw_buf_view(&result), err));
     TRY(slw_job_finish(ctx, &tx, slw_buf_view(&result), err));

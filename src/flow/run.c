@@ -248,8 +248,8 @@ flow_run_move(struct slw_tx *tx, int64_t now_ms, struct flow_run *run,
         return slw_fail(err, SLW_CONFLICT, "flow run %lld has ended already",
                         (long long)run->id);
     TRY(step_add(tx, now_ms, run->id, step, reason, detail, err));
-    return announce(tx, now_ms, run, ended ? "flow.run_ended" : "flow.run_moved",
-                    step, err);
+    return announce(tx, now_ms, run,
+                    ended ? "flow.run_ended" : "flow.run_moved", step, err);
 }
 
 enum slw_rc

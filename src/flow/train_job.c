@@ -64,10 +64,9 @@ pins_given(struct training *t, const struct json_t *given, struct slw_err *err)
         int64_t version = 0;
         const char *name = slw_arena_strz(a, slw_json_iter_key(it));
         TRY(slw_json_need_i64(given, name, &version, err));
-        TRY(slw_data_get(&tx,
-                         slw_arena_printf(a, "%s@%lld", name,
-                                          (long long)version),
-                         a, &d, err));
+        TRY(slw_data_get(
+            &tx, slw_arena_printf(a, "%s@%lld", name, (long long)version), a,
+            &d, err));
         slw_jw_key(&w, name);
         slw_jw_str(&w, d.hash);
     }
@@ -83,8 +82,7 @@ pins_read(struct training *t, struct slw_err *err)
     const struct json_t *given = slw_json_get(t->ctx->spec, "pins");
     if (slw_json_type(given) == SLW_JSON_OBJECT)
         return pins_given(t, given, err);
-    return flow_pins_at(t->ctx->store, t->as_of_ms, &t->pins, &t->hashes,
-                        err);
+    return flow_pins_at(t->ctx->store, t->as_of_ms, &t->pins, &t->hashes, err);
 }
 
 /* ---- definitions ---- */
@@ -180,24 +178,23 @@ error_in(const struct json_t *release, const char *of, struct slw_arena *a)
 {
     const char *metric = slw_arena_strz(
         a, slw_json_str_or(slw_json_get(release, "metric"), SLW_STR("mae")));
-    const struct json_t *m =
-        slw_json_get(slw_json_get(release, "metrics"), of);
+    const struct json_t *m = slw_json_get(slw_json_get(release, "metrics"), of);
     return slw_json_f64_or(slw_json_get(m, metric), NAN);
 }
 
 static void
 result_write(const struct training *t, const struct slw_train_result *r,
-             const struct json_t *release, struct slw_str hash,
-             int64_t version, struct slw_jw *w)
+             const struct json_t *release, struct slw_str hash, int64_t version,
+             struct slw_jw *w)
 {
     slw_jw_obj(w);
     slw_jw_kstr(w, "model", t->model);
     slw_jw_ki64(w, "version", version);
     slw_jw_kstr(w, "release", hash);
     slw_jw_kstr(w, "candidate", r->candidate);
-    slw_jw_kstr(w, "metric",
-                slw_json_str_or(slw_json_get(release, "metric"),
-                                SLW_STR("mae")));
+    slw_jw_kstr(
+        w, "metric",
+        slw_json_str_or(slw_json_get(release, "metric"), SLW_STR("mae")));
     slw_jw_kf64(w, "test", error_in(release, "test", t->ctx->arena));
     slw_jw_kf64(w, "fallback", error_in(release, "fallback", t->ctx->arena));
     slw_jw_kraw(w, "table", r->table);
@@ -216,8 +213,7 @@ version_register(struct training *t, struct slw_tx *tx,
     TRY(slw_registry_model_ensure(tx, now_ms, t->model, about, err));
     TRY(slw_registry_version_add(
         tx, now_ms, t->model, hash, r->run_id,
-        slw_arena_printf(t->ctx->arena, "runs:/%.*s/model",
-                         SLW_FMT(r->run_id)),
+        slw_arena_printf(t->ctx->arena, "runs:/%.*s/model", SLW_FMT(r->run_id)),
         slw_arena_printf(t->ctx->arena, "trained as %.*s by job %lld",
                          SLW_FMT(r->candidate), (long long)t->ctx->job->id),
         out_version, err));
@@ -279,8 +275,7 @@ slw_flow_train_job(struct slw_job_ctx *ctx, struct slw_err *err)
         .as_of_ms = t.as_of_ms,
         .seed = t.seed,
         .trials = t.trials,
-        .server_url =
-            t.url.len ? slw_arena_strz(ctx->arena, t.url) : NULL};
+        .server_url = t.url.len ? slw_arena_strz(ctx->arena, t.url) : NULL};
     TRY(slw_train_search(ctx, &spec, &result, err));
     return training_finish(&t, &result, err);
 }

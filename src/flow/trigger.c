@@ -50,9 +50,8 @@ held_back(struct slw_tx *tx, int64_t now_ms, const struct flow_policy *p,
     }
     TRY(flow_run_last_ms(tx, p->model, false, &last_ms, err));
     if (last_ms != INT64_MIN && now_ms - last_ms < p->cooldown_ms)
-        *out = slw_arena_printf(
-            a, "cooldown until %s",
-            slw_time_text(last_ms + p->cooldown_ms, until));
+        *out = slw_arena_printf(a, "cooldown until %s",
+                                slw_time_text(last_ms + p->cooldown_ms, until));
     return SLW_OK;
 }
 
@@ -68,11 +67,11 @@ decide(struct slw_tx *tx, int64_t now_ms, const struct flow_policy *p,
     if (held.len && c->quiet)
         return SLW_OK;
     if (held.len)
-        return flow_decision_add(
-            tx, now_ms, p->model, c->trigger, false,
-            slw_arena_printf(a, "not fired: %.*s (%.*s)", SLW_FMT(held),
-                             SLW_FMT(c->why)),
-            0, err);
+        return flow_decision_add(tx, now_ms, p->model, c->trigger, false,
+                                 slw_arena_printf(a, "not fired: %.*s (%.*s)",
+                                                  SLW_FMT(held),
+                                                  SLW_FMT(c->why)),
+                                 0, err);
     struct slw_str deployment = p->deployment;
     if (deployment.len == 0)
         TRY(flow_deployment_of(tx, p->model, a, &deployment, err));
@@ -82,13 +81,11 @@ decide(struct slw_tx *tx, int64_t now_ms, const struct flow_policy *p,
         .trigger = slw_str_of(c->trigger),
         .spec = spec_text(p, now_ms, c->why, a),
         .when_refused = p->when_refused,
-        .reason = slw_arena_printf(a, "%s: %.*s", c->trigger,
-                                   SLW_FMT(c->why))};
+        .reason = slw_arena_printf(a, "%s: %.*s", c->trigger, SLW_FMT(c->why))};
     TRY(flow_run_add(tx, now_ms, &run, &id, err));
-    return flow_decision_add(tx, now_ms, p->model, c->trigger, true,
-                             slw_arena_printf(a, "fired: %.*s",
-                                              SLW_FMT(c->why)),
-                             id, err);
+    return flow_decision_add(
+        tx, now_ms, p->model, c->trigger, true,
+        slw_arena_printf(a, "fired: %.*s", SLW_FMT(c->why)), id, err);
 }
 
 /* ---- alerts ---- */
@@ -119,8 +116,7 @@ alert_decide(struct slw_tx *tx, int64_t now_ms, const struct slw_event *e,
     const struct slw_str kind =
         slw_json_str_or(slw_json_get(alert.root, "kind"), SLW_STR(""));
     struct cause c = {.why = slw_arena_str(
-                          a, slw_json_str_or(slw_json_get(alert.root,
-                                                          "reason"),
+                          a, slw_json_str_or(slw_json_get(alert.root, "reason"),
                                              SLW_STR("an alert")))};
     TRY(flow_policies(tx, a, &policies, &count, err));
     for (size_t i = 0; i < count; i++) {
@@ -198,17 +194,16 @@ baseline_raise(struct slw_flow *f, struct slw_tx *tx, struct slw_str release,
     if (release.len == 0)
         return SLW_OK;
     TRY(slw_release_get(f->store, slw_arena_strz(a, release), &doc, err));
-    const struct json_t *pin = slw_json_get(
-        slw_json_get(doc.root, "datasets"), slw_arena_strz(a, source));
-    const int64_t version =
-        slw_json_i64_or(slw_json_get(pin, "version"), 0);
+    const struct json_t *pin = slw_json_get(slw_json_get(doc.root, "datasets"),
+                                            slw_arena_strz(a, source));
+    const int64_t version = slw_json_i64_or(slw_json_get(pin, "version"), 0);
     TRY(slw_json_opt_i64(doc.root, "as_of_ms", &as_of_ms, err));
     if (version == 0)
         return SLW_OK;
-    TRY(slw_data_get(tx,
-                     slw_arena_printf(a, "%.*s@%lld", SLW_FMT(source),
-                                      (long long)version),
-                     a, &d, err));
+    TRY(slw_data_get(
+        tx,
+        slw_arena_printf(a, "%.*s@%lld", SLW_FMT(source), (long long)version),
+        a, &d, err));
     const int64_t seen_ms =
         d.event_max_ms < as_of_ms ? d.event_max_ms : as_of_ms;
     if (seen_ms > base->event_max_ms)
@@ -255,10 +250,10 @@ new_data_decide(struct slw_flow *f, struct slw_tx *tx, int64_t now_ms,
         return SLW_OK; /* never trained: the first time is by hand */
     const double day = (double)SLW_DAY_MS;
     const int64_t span_ms = newest.event_max_ms - base.event_max_ms;
-    const struct slw_str why = slw_arena_printf(
-        a, "%.4g days of new data since %.*s@%lld",
-        (double)(span_ms > 0 ? span_ms : 0) / day, SLW_FMT(newest.name),
-        (long long)base.version);
+    const struct slw_str why =
+        slw_arena_printf(a, "%.4g days of new data since %.*s@%lld",
+                         (double)(span_ms > 0 ? span_ms : 0) / day,
+                         SLW_FMT(newest.name), (long long)base.version);
     if (span_ms < p->new_data_ms)
         return flow_decision_add(
             tx, now_ms, p->model, "new_data", false,
@@ -290,17 +285,16 @@ open_alert_decide(struct slw_tx *tx, int64_t now_ms,
         const struct json_t *al = slw_json_at(alerts.root, i);
         struct cause c = {.quiet = true};
         bool wrote = false;
-        if (!slw_str_eq(slw_json_str_or(slw_json_get(al, "release"),
-                                        SLW_STR("")),
-                        d.champion) ||
+        if (!slw_str_eq(
+                slw_json_str_or(slw_json_get(al, "release"), SLW_STR("")),
+                d.champion) ||
             !wants(p, p->deployment,
                    slw_json_str_or(slw_json_get(al, "kind"), SLW_STR("")),
                    &c.trigger))
             continue;
         c.why = slw_arena_printf(
             a, "an alert is still open: %.*s",
-            SLW_FMT(slw_json_str_or(slw_json_get(al, "reason"),
-                                    SLW_STR(""))));
+            SLW_FMT(slw_json_str_or(slw_json_get(al, "reason"), SLW_STR(""))));
         TRY(decide(tx, now_ms, p, &c, a, &wrote, err));
         if (wrote)
             return SLW_OK;
@@ -344,8 +338,7 @@ schedule_due(struct slw_tx *tx, int64_t now_ms, const struct flow_policy *p,
 }
 
 static enum slw_rc
-schedule_any(struct slw_flow *f, int64_t now_ms, bool *out,
-             struct slw_err *err)
+schedule_any(struct slw_flow *f, int64_t now_ms, bool *out, struct slw_err *err)
 {
     size_t count = 0;
     struct flow_policy *policies = NULL;

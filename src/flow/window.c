@@ -57,9 +57,9 @@ window_due(struct slw_tx *tx, int64_t now_ms, struct slw_str name,
     struct slw_deployment d;
     struct slw_dataset newest;
     int64_t window_ms = 20 * SLW_DAY_MS, every_ms = SLW_DAY_MS, last_ms = 0;
-    *out = (struct due){.name = name,
-                        .mark = slw_arena_printf(a, "window/%.*s",
-                                                 SLW_FMT(name))};
+    *out =
+        (struct due){.name = name,
+                     .mark = slw_arena_printf(a, "window/%.*s", SLW_FMT(name))};
     enum slw_rc rc = slw_serve_get(tx, name, a, &d, err);
     if (rc == SLW_NOT_FOUND || (rc == SLW_OK && d.champion.len == 0))
         return SLW_OK;
@@ -173,9 +173,8 @@ data_events(struct slw_tx *tx, struct slw_arena *a, int64_t *last_id,
     TRY(slw_event_cursor_get(tx, CURSOR_DATA, &at, err));
     for (;;) {
         struct slw_event e;
-        const enum slw_rc rc =
-            slw_event_after(tx, at, SLW_STR("data.version_added"), SLW_STR(""),
-                            a, &e, err);
+        const enum slw_rc rc = slw_event_after(
+            tx, at, SLW_STR("data.version_added"), SLW_STR(""), a, &e, err);
         if (rc == SLW_NOT_FOUND)
             return SLW_OK;
         TRY(rc);
@@ -202,8 +201,8 @@ refresh_queue(struct slw_flow *f, bool *out_moved, struct slw_err *err)
     SLW_AUTO(slw_tx, tx);
     TRY(slw_tx_begin(&tx, f->store, err));
     if (view_count) {
-        const struct slw_str spec = slw_arena_printf(
-            &a, "{\"at_ms\":%lld}", (long long)now_ms);
+        const struct slw_str spec =
+            slw_arena_printf(&a, "{\"at_ms\":%lld}", (long long)now_ms);
         const struct slw_str key =
             slw_arena_printf(&a, "flow.refresh/%lld", (long long)last_id);
         TRY(slw_job_put(&tx, now_ms, "flow.refresh", SLW_STR("features"), key,

@@ -117,8 +117,7 @@ slw_job_finish(struct slw_job_ctx *ctx, struct slw_tx *tx,
         return slw_fail(err, SLW_CONFLICT,
                         "job %lld was cancelled or taken over",
                         (long long)child.lease.id);
-    TRY(jobs_finished_emit(tx, now_ms, child.lease.id, SLW_JOB_SUCCEEDED,
-                           err));
+    TRY(jobs_finished_emit(tx, now_ms, child.lease.id, SLW_JOB_SUCCEEDED, err));
     ctx->finished = true;
     return SLW_OK;
 }

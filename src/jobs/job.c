@@ -24,12 +24,11 @@ static const char SQL_BY_KEY[] =
     "SELECT id FROM jobs_job WHERE key = ?1 AND key <> ''"
     " AND state IN ('queued', 'running')";
 static const char SQL_GET[] = "SELECT " COLUMNS " FROM jobs_job WHERE id = ?1";
-static const char SQL_LIST[] = "SELECT " COLUMNS
-                               " FROM jobs_job WHERE id < ?1"
+static const char SQL_LIST[] = "SELECT " COLUMNS " FROM jobs_job WHERE id < ?1"
                                " ORDER BY id DESC LIMIT ?2";
-static const char SQL_LIST_KIND[] = "SELECT " COLUMNS
-                                    " FROM jobs_job WHERE kind = ?3"
-                                    " AND id < ?1 ORDER BY id DESC LIMIT ?2";
+static const char SQL_LIST_KIND[] =
+    "SELECT " COLUMNS " FROM jobs_job WHERE kind = ?3"
+    " AND id < ?1 ORDER BY id DESC LIMIT ?2";
 static const char SQL_LIST_SUBJECT[] =
     "SELECT " COLUMNS " FROM jobs_job WHERE subject = ?4 AND id < ?1"
     " ORDER BY id DESC LIMIT ?2";
@@ -324,8 +323,7 @@ jobs_fail(struct slw_tx *tx, const struct job_lease *lease,
           const struct job_failure *f, bool *out_final, struct slw_err *err)
 {
     SLW_ASSERT(f->rc != SLW_OK);
-    const bool final =
-        !is_passing(f->rc) || lease->attempt >= f->attempt_max;
+    const bool final = !is_passing(f->rc) || lease->attempt >= f->attempt_max;
     struct slw_str message = slw_str_of(f->message);
     if (message.len > JOBS_ERROR_SIZE_MAX)
         message.len = JOBS_ERROR_SIZE_MAX;

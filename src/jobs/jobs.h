@@ -35,18 +35,18 @@ struct slw_job {
     struct slw_str subject; /* what it is about: "prices", "next-range" */
     struct slw_str spec;    /* JSON object: everything the work depends on */
     enum slw_job_state state;
-    int attempt;            /* 0 before the first start */
+    int attempt; /* 0 before the first start */
     int attempt_max;
-    double progress;        /* 0..1 */
-    struct slw_str note;    /* what it is doing, one line */
-    struct slw_str result;  /* JSON object, when succeeded */
-    enum slw_rc error_rc;   /* when failed */
+    double progress;       /* 0..1 */
+    struct slw_str note;   /* what it is doing, one line */
+    struct slw_str result; /* JSON object, when succeeded */
+    enum slw_rc error_rc;  /* when failed */
     struct slw_str error;
-    int64_t created_at_ms;  /* by the clock passed in */
-    int64_t started_at_ms;  /* 0: not yet */
+    int64_t created_at_ms; /* by the clock passed in */
+    int64_t started_at_ms; /* 0: not yet */
     int64_t ended_at_ms;
-    int64_t now_ms;         /* the job's own "now": time of the clock when it
-                               was queued; the work reads no other */
+    int64_t now_ms; /* the job's own "now": time of the clock when it
+                       was queued; the work reads no other */
 };
 
 /* What a job's function gets, in the child. */
@@ -69,8 +69,8 @@ struct slw_job_kind {
     const char *name;
     slw_job_fn fn;
     int attempt_max;
-    int64_t timeout_ms;  /* of one attempt */
-    size_t memory_size;  /* address space of the child, 0: none */
+    int64_t timeout_ms; /* of one attempt */
+    size_t memory_size; /* address space of the child, 0: none */
 };
 
 /* Queue a job in the caller's transaction.
@@ -86,9 +86,8 @@ SLW_MUST_USE enum slw_rc slw_job_get(struct slw_tx *tx, int64_t id,
                                      struct slw_err *err);
 /* Newest first; kind/subject may be empty; before_id 0: from the newest. */
 SLW_MUST_USE enum slw_rc slw_job_list(struct slw_tx *tx, struct slw_str kind,
-                                      struct slw_str subject,
-                                      int64_t before_id, size_t count_max,
-                                      struct slw_arena *a,
+                                      struct slw_str subject, int64_t before_id,
+                                      size_t count_max, struct slw_arena *a,
                                       struct slw_job **out, size_t *out_count,
                                       struct slw_err *err);
 /* How many jobs are queued or running. */

@@ -36,7 +36,7 @@ struct job_lease {
 struct job_failure {
     enum slw_rc rc;
     const char *message;
-    int64_t now_ms;     /* of the clock of the rows */
+    int64_t now_ms;      /* of the clock of the rows */
     int64_t retry_at_ms; /* of the system clock; where it is tried again */
     int64_t attempt_max;
 };

@@ -113,8 +113,11 @@ slot_spawn(struct slw_jobs *j, struct slot *slot, struct slw_err *err)
     const char *dir = slw_store_dir(j->opt.store);
     const struct job_lease *lease = &slot->lease;
     const char *argv[] = {
-        jobs_exe(), "job",
-        slw_arena_printf(&a, "%lld", (long long)lease->id).ptr, "--data", dir,
+        jobs_exe(),
+        "job",
+        slw_arena_printf(&a, "%lld", (long long)lease->id).ptr,
+        "--data",
+        dir,
         NULL};
     const char *env[SLW_ARRAY_LEN(JOBS_CHILD_ENV) + 4] = {
         slw_arena_printf(&a, JOBS_ENV_HOLDER "=%s", lease->holder).ptr,
@@ -188,8 +191,8 @@ claim(struct slw_jobs *j, struct slot *slot, bool *out_more,
     taken.lease.id = slw_col_i64(&next, 0);
     taken.lease.attempt = slw_col_i64(&next, 2) + 1;
     memcpy(taken.lease.holder, j->holder, sizeof(j->holder));
-    taken.kind = jobs_kind_find(j->opt.kinds, j->opt.kind_count,
-                                slw_col_str(&next, 1));
+    taken.kind =
+        jobs_kind_find(j->opt.kinds, j->opt.kind_count, slw_col_str(&next, 1));
     if (!taken.kind)
         TRY(refuse(j, &tx, taken.lease.id, slw_col_str(&next, 1), err));
     else
@@ -260,8 +263,7 @@ failure_of(struct slw_jobs *j, const struct slot *slot, char *text,
 }
 
 static enum slw_rc
-give_back(struct slw_tx *tx, const struct job_lease *lease,
-          struct slw_err *err)
+give_back(struct slw_tx *tx, const struct job_lease *lease, struct slw_err *err)
 {
     SLW_AUTO(slw_stmt, set);
     TRY(slw_stmt_prepare(&set, tx, SQL_GIVE_BACK, err));
@@ -286,8 +288,7 @@ log_end(const struct slot *slot, struct slw_str state, struct slw_str error)
 
 /* The child is gone: see that its row tells how. */
 static enum slw_rc
-outcome_record(struct slw_jobs *j, const struct slot *slot,
-               struct slw_err *err)
+outcome_record(struct slw_jobs *j, const struct slot *slot, struct slw_err *err)
 {
     SLW_AUTO(slw_tx, tx);
     TRY(slw_tx_begin(&tx, j->opt.store, err));
@@ -609,8 +610,7 @@ slw_jobs_start(struct slw_jobs **out, const struct slw_jobs_options *opt,
                       strerror(errno));
     if (rc == SLW_OK)
         rc = lost_take_all(j, true, err);
-    if (rc == SLW_OK &&
-        pthread_create(&j->thread, NULL, runner_main, j) != 0)
+    if (rc == SLW_OK && pthread_create(&j->thread, NULL, runner_main, j) != 0)
         rc = slw_fail(err, SLW_BUSY, "cannot start the job runner's thread");
     if (rc != SLW_OK) {
         if (j->wake_fd >= 0)

@@ -68,8 +68,8 @@ result_read(const char *name, int64_t timeout_ms,
     const struct slw_str said = last_line(slw_buf_view(&r->errout));
     if (r->signal != 0)
         return slw_fail(err, SLW_INTERNAL,
-                        "the task '%s' was ended by signal %d (%s): %.*s",
-                        name, r->signal, strsignal(r->signal), SLW_FMT(said));
+                        "the task '%s' was ended by signal %d (%s): %.*s", name,
+                        r->signal, strsignal(r->signal), SLW_FMT(said));
     return slw_fail(err, SLW_INTERNAL,
                     "the task '%s' ended with code %d and no answer: %.*s",
                     name, r->exit_code, SLW_FMT(said));
@@ -79,8 +79,8 @@ enum slw_rc
 slw_task_run(struct slw_store *s, const char *name, struct slw_str spec_json,
              int64_t timeout_ms, struct slw_buf *out, struct slw_err *err)
 {
-    const char *argv[] = {jobs_exe(),       "task", name, "--data",
-                          slw_store_dir(s), NULL};
+    const char *argv[] = {jobs_exe(), "task",           name,
+                          "--data",   slw_store_dir(s), NULL};
     const char *env[SLW_ARRAY_LEN(JOBS_CHILD_ENV) + 1] = {0};
     for (size_t i = 0; i < SLW_ARRAY_LEN(JOBS_CHILD_ENV); i++)
         env[i] = JOBS_CHILD_ENV[i];

@@ -99,15 +99,15 @@ SLW_MUST_USE enum slw_rc slw_svr_write(const struct slw_svr *svr,
  * z = (x-mean)/scale;  f = b0 + w0.z + w2.relu(W1 z + b1);
  * answer = y_mean + y_scale * f.  All single precision in evaluation. */
 struct slw_arnet {
-    size_t column_count;  /* of the signature */
-    size_t used_count;    /* inputs the network sees … */
-    const int32_t *used;  /* … [used_count] indices into the signature */
+    size_t column_count; /* of the signature */
+    size_t used_count;   /* inputs the network sees … */
+    const int32_t *used; /* … [used_count] indices into the signature */
     size_t hidden_count;
-    const float *mean, *scale;  /* [used_count] */
-    const float *w0;            /* [used_count] */
+    const float *mean, *scale; /* [used_count] */
+    const float *w0;           /* [used_count] */
     float b0, y_mean, y_scale;
-    const float *w1, *b1;       /* [hidden_count][used_count], [hidden_count] */
-    const float *w2;            /* [hidden_count] */
+    const float *w1, *b1; /* [hidden_count][used_count], [hidden_count] */
+    const float *w2;      /* [hidden_count] */
 };
 SLW_MUST_USE enum slw_rc slw_arnet_write(const struct slw_arnet *net,
                                          struct slw_buf *out,

@@ -129,14 +129,14 @@ static void
 write_alert(struct slw_jw *w, struct slw_stmt *st)
 {
     static const char *const names[] = {
-        "id",           "deployment",  "kind",       "release",
-        "version",      "dataset",     "state",      "raised_at_ms",
-        "last_at_ms",   "seen_count",  "from_ms",    "to_ms",
-        "reason",       "detail",      "closed_at_ms", "acknowledged_by"};
+        "id",         "deployment", "kind",         "release",
+        "version",    "dataset",    "state",        "raised_at_ms",
+        "last_at_ms", "seen_count", "from_ms",      "to_ms",
+        "reason",     "detail",     "closed_at_ms", "acknowledged_by"};
     slw_jw_obj(w);
     for (int i = 0; i < 16; i++) {
-        bool text = (i >= 1 && i <= 3) || i == 5 || i == 6 || i == 12 ||
-                    i == 15;
+        bool text =
+            (i >= 1 && i <= 3) || i == 5 || i == 6 || i == 12 || i == 15;
         if (slw_col_null(st, i))
             continue;
         if (i == 13)

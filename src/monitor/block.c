@@ -96,10 +96,10 @@ psi_half(const int64_t *ref, int64_t ref_total, const int64_t *cur,
 {
     double psi = 0;
     for (size_t b = 0; b < bins; b++) {
-        double p = ((double)ref[b] + 0.5) /
-                   ((double)ref_total + 0.5 * (double)bins);
-        double q = ((double)cur[b] + 0.5) /
-                   ((double)cur_total + 0.5 * (double)bins);
+        double p =
+            ((double)ref[b] + 0.5) / ((double)ref_total + 0.5 * (double)bins);
+        double q =
+            ((double)cur[b] + 0.5) / ((double)cur_total + 0.5 * (double)bins);
         psi += (q - p) * log(q / p);
     }
     return psi;
@@ -252,8 +252,8 @@ monitor_decide(struct monitor_column *cols, size_t count,
         if (isnan(cols[i].p))
             continue;
         cols[i].adjusted_p = adjusted[k++];
-        cols[i].drifted = cols[i].adjusted_p <= how->alpha &&
-                          cols[i].psi > how->floor;
+        cols[i].drifted =
+            cols[i].adjusted_p <= how->alpha && cols[i].psi > how->floor;
         drifted += cols[i].drifted;
     }
     *out_judged = judged;

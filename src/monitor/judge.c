@@ -50,9 +50,9 @@ resolve(struct slw_store *s, const struct json_t *spec, struct slw_arena *a,
         TRY(slw_data_source_get(&tx, slw_json_iter_key(it), a, &source, err));
         SLW_AUTO(slw_json, def);
         TRY(slw_json_parse(&def, source, err));
-        if (slw_str_eq(slw_json_str_or(slw_json_get(def.root, "entity"),
-                                       SLW_STR("")),
-                       entity)) {
+        if (slw_str_eq(
+                slw_json_str_or(slw_json_get(def.root, "entity"), SLW_STR("")),
+                entity)) {
             *out_spine = slw_arena_str(a, slw_json_iter_key(it));
             return SLW_OK;
         }
@@ -91,9 +91,9 @@ take(const struct slw_frame *f, size_t column, int64_t from_ms, int64_t to_ms,
 }
 
 enum slw_rc
-slw_monitor_judge_task(struct slw_store *s, void *app, const struct json_t *spec,
-                       struct slw_arena *a, struct slw_jw *out,
-                       struct slw_err *err)
+slw_monitor_judge_task(struct slw_store *s, void *app,
+                       const struct json_t *spec, struct slw_arena *a,
+                       struct slw_jw *out, struct slw_err *err)
 {
     int64_t rf = 0, rt = 0, wf = 0, wt = 0;
     struct monitor_drift how;

@@ -40,12 +40,10 @@ struct slw_label {
 };
 /* Labels of a deployment; a later one for the same key and event replaces an
  * earlier.  Out how many were new or changed. */
-SLW_MUST_USE enum slw_rc slw_monitor_labels_put(struct slw_tx *tx,
-                                                struct slw_str deployment,
-                                                const struct slw_label *labels,
-                                                size_t count,
-                                                int64_t *out_changed,
-                                                struct slw_err *err);
+SLW_MUST_USE enum slw_rc
+slw_monitor_labels_put(struct slw_tx *tx, struct slw_str deployment,
+                       const struct slw_label *labels, size_t count,
+                       int64_t *out_changed, struct slw_err *err);
 
 /* ---- windows ---- */
 /* Evaluate predictions with event time in [from_ms, to_ms]: labels known by

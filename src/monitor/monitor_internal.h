@@ -5,15 +5,15 @@
 #include "monitor/monitor.h"
 
 #define MONITOR_COLUMN_MAX 512
-#define MONITOR_BIN_COUNT 10  /* PSI: deciles of the reference */
+#define MONITOR_BIN_COUNT 10   /* PSI: deciles of the reference */
 #define MONITOR_FINE_COUNT 100 /* KS: percentiles of the reference */
 
 /* How drift is judged; from the definition's "drift". */
 struct monitor_drift {
-    double alpha;      /* false alarms: BH level over the columns, 0.05 */
-    double floor;      /* least PSI that counts, 0.25 */
-    int64_t block_ms;  /* rows of one block are dependent: one day */
-    int64_t min_rows;  /* 50 */
+    double alpha;       /* false alarms: BH level over the columns, 0.05 */
+    double floor;       /* least PSI that counts, 0.25 */
+    int64_t block_ms;   /* rows of one block are dependent: one day */
+    int64_t min_rows;   /* 50 */
     int64_t min_blocks; /* 5 */
 };
 SLW_MUST_USE enum slw_rc monitor_drift_parse(const struct json_t *def,
@@ -28,14 +28,14 @@ struct monitor_sample {
 };
 struct monitor_column {
     struct slw_str name;
-    double psi, ks;          /* effect sizes */
-    double p, ks_p;          /* calibrated; NaN: could not be judged */
-    double adjusted_p;       /* Benjamini-Hochberg over the columns */
+    double psi, ks;    /* effect sizes */
+    double p, ks_p;    /* calibrated; NaN: could not be judged */
+    double adjusted_p; /* Benjamini-Hochberg over the columns */
     bool drifted;
     int64_t ref_blocks, cur_blocks;
     int64_t ref_nulls, cur_nulls;
     double ref_mean, cur_mean;
-    size_t bin_count;        /* of the histogram below */
+    size_t bin_count; /* of the histogram below */
     double edges[MONITOR_BIN_COUNT];
     int64_t ref_counts[MONITOR_BIN_COUNT], cur_counts[MONITOR_BIN_COUNT];
 };

@@ -118,8 +118,8 @@ deliver(const struct json_t *config, const struct slw_event *e,
     slw_jw_init(&w, &body);
     webhook_body(&w, e);
     for (size_t i = 0; i < slw_json_len(hooks); i++)
-        TRY(post(slw_arena_strz(a, slw_json_str_or(slw_json_at(hooks, i),
-                                                   SLW_STR(""))),
+        TRY(post(slw_arena_strz(
+                     a, slw_json_str_or(slw_json_at(hooks, i), SLW_STR(""))),
                  slw_buf_view(&body), err));
     struct slw_str manager =
         slw_json_str_or(slw_json_get(config, "alertmanager"), SLW_STR(""));
@@ -130,9 +130,8 @@ deliver(const struct json_t *config, const struct slw_event *e,
     slw_buf_clear(&body);
     slw_jw_init(&w, &body);
     alertmanager_body(&w, e, alert.root);
-    return post(
-        slw_arena_printf(a, "%.*s/api/v2/alerts", SLW_FMT(manager)).ptr,
-        slw_buf_view(&body), err);
+    return post(slw_arena_printf(a, "%.*s/api/v2/alerts", SLW_FMT(manager)).ptr,
+                slw_buf_view(&body), err);
 }
 
 /* Attempts at the event the cursor waits for. */

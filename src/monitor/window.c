@@ -255,13 +255,12 @@ judge_drift(struct window *w, struct slw_err *err)
 {
     struct slw_profile profile;
     TRY(profile_load(w, &profile, err));
-    int64_t *event_ms =
-        SLW_ARENA_NEW(&w->arena, int64_t, w->row_count + 1);
+    int64_t *event_ms = SLW_ARENA_NEW(&w->arena, int64_t, w->row_count + 1);
     for (size_t i = 0; i < w->row_count; i++)
         if (w->rows[i].event_ms >= w->from_ms)
             event_ms[w->drift_rows++] = w->rows[i].event_ms;
-    w->cols = SLW_ARENA_NEW(&w->arena, struct monitor_column,
-                            MONITOR_COLUMN_MAX);
+    w->cols =
+        SLW_ARENA_NEW(&w->arena, struct monitor_column, MONITOR_COLUMN_MAX);
     for (size_t c = 0; c < profile.column_count; c++) {
         if (!is_watched(w->def.root, profile.columns[c]) ||
             w->col_count == MONITOR_COLUMN_MAX)
@@ -269,10 +268,10 @@ judge_drift(struct window *w, struct slw_err *err)
         double *x = SLW_ARENA_NEW(&w->arena, double, w->row_count + 1);
         if (!window_column(w, profile.columns[c], x))
             continue;
-        struct monitor_sample ref = {
-            .x = profile.values + c * profile.row_count,
-            .event_ms = profile.event_ms,
-            .row_count = profile.row_count};
+        struct monitor_sample ref = {.x =
+                                         profile.values + c * profile.row_count,
+                                     .event_ms = profile.event_ms,
+                                     .row_count = profile.row_count};
         struct monitor_sample cur = {
             .x = x, .event_ms = event_ms, .row_count = w->drift_rows};
         struct monitor_column *col = &w->cols[w->col_count++];
@@ -333,8 +332,8 @@ judge_performance(struct window *w, struct slw_err *err)
     double test_error = NAN;
     w->against = "fallback";
     if (slw_str_eqz(against, "test")) {
-        const struct json_t *metrics = slw_json_get(
-            slw_json_get(w->release.root, "metrics"), "test");
+        const struct json_t *metrics =
+            slw_json_get(slw_json_get(w->release.root, "metrics"), "test");
         test_error = slw_json_f64_or(slw_json_get(metrics, "mae"), NAN);
         w->against = "test";
     }
@@ -453,8 +452,9 @@ static struct slw_str
 perf_reason(const struct window *w, struct slw_arena *a)
 {
     return slw_arena_printf(
-        a, "mean error %.4g against %.4g of the %s over %lld labels and %zu "
-           "days, p %.3g",
+        a,
+        "mean error %.4g against %.4g of the %s over %lld labels and %zu "
+        "days, p %.3g",
         w->model_error, w->other_error,
         strcmp(w->against, "test") == 0 ? "test window" : "rule",
         (long long)w->labelled, w->periods, w->p);
@@ -544,10 +544,10 @@ window_write(struct window *w, struct slw_jw *out, struct slw_err *err)
         al.detail = perf_detail(w, &w->arena);
         TRY(monitor_alert_update(&tx, w->now_ms, &al, &perf_raised, err));
     }
-    struct slw_str alerts = slw_arena_printf(
-        &w->arena, "[%s%s%s]", drift_raised ? "\"drift\"" : "",
-        drift_raised && perf_raised ? "," : "",
-        perf_raised ? "\"performance\"" : "");
+    struct slw_str alerts =
+        slw_arena_printf(&w->arena, "[%s%s%s]", drift_raised ? "\"drift\"" : "",
+                         drift_raised && perf_raised ? "," : "",
+                         perf_raised ? "\"performance\"" : "");
     return store_window(w, &tx, alerts, out, err);
 }
 

@@ -149,9 +149,9 @@ not_satisfiable(struct net_exchange *x, int64_t size)
              "the range asked for lies outside the file's %lld bytes",
              (long long)size);
     x->res.header_count = 0;
-    slw_http_header_add(&x->res, "Content-Range",
-                        slw_arena_printf(&x->arena, "bytes */%lld",
-                                         (long long)size));
+    slw_http_header_add(
+        &x->res, "Content-Range",
+        slw_arena_printf(&x->arena, "bytes */%lld", (long long)size));
     net_answer_error(x, &err, 416);
     return of_bytes(&x->res.body);
 }
@@ -174,8 +174,7 @@ of_open_file(struct net_exchange *x, int fd, int64_t size)
             slw_http_header_add(
                 &x->res, "Content-Range",
                 slw_arena_printf(&x->arena, "bytes %lld-%lld/%lld",
-                                 (long long)first,
-                                 (long long)(first + len - 1),
+                                 (long long)first, (long long)(first + len - 1),
                                  (long long)size));
     }
     if (range == NET_RANGE_PART)
@@ -220,8 +219,7 @@ net_answer_build(struct net_exchange *x)
     struct slw_err err;
     if (!res->file_path && slw_buf_check(&res->body, &err) != SLW_OK)
         net_answer_error(x, &err, 500);
-    struct MHD_Response *r = res->file_path ? of_file(x)
-                                            : of_bytes(&res->body);
+    struct MHD_Response *r = res->file_path ? of_file(x) : of_bytes(&res->body);
     SLW_ASSERT(r);
     x->status = res->status ? res->status : 200;
     if (x->status != 204 && x->status != 304)
@@ -294,8 +292,8 @@ net_answer_send_raw(struct net_exchange *x)
     net_answer_text(&text, x->status, x->req.id, x->res.content_type, &x->res,
                     slw_buf_view(&x->res.body));
     observe(x, x->status);
-    ssize_t n = send(x->conn->fd, text.ptr, text.len,
-                     MSG_DONTWAIT | MSG_NOSIGNAL);
+    ssize_t n =
+        send(x->conn->fd, text.ptr, text.len, MSG_DONTWAIT | MSG_NOSIGNAL);
     (void)n; /* a client that has gone needs no answer */
     shutdown(x->conn->fd, SHUT_WR);
 }

@@ -35,8 +35,8 @@ too_large(const struct net_exchange *x, int *status, struct slw_err *err)
 static enum slw_rc
 upload_open(struct net_exchange *x, struct slw_err *err)
 {
-    const char *path = slw_path(&x->arena, x->http->tmp_dir, "upload-%s.tmp",
-                                x->req.id);
+    const char *path =
+        slw_path(&x->arena, x->http->tmp_dir, "upload-%s.tmp", x->req.id);
     int fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
     if (fd < 0)
         return slw_fail(err, SLW_IO, "cannot make a file for the upload: %s",
@@ -79,8 +79,8 @@ enum slw_rc
 net_body_add(struct net_exchange *x, const char *bytes, size_t size,
              int *status, struct slw_err *err)
 {
-    int64_t so_far = x->upload_fd_plus_1 ? x->req.upload_size
-                                         : (int64_t)x->body.len;
+    int64_t so_far =
+        x->upload_fd_plus_1 ? x->req.upload_size : (int64_t)x->body.len;
     if (so_far + (int64_t)size > x->body_max)
         return too_large(x, status, err);
     if (x->upload_fd_plus_1) {

@@ -166,8 +166,8 @@ files_open(struct transfer *t, struct slw_err *err)
         t->out_tmp = slw_strdup(slw_buf_view(&path));
         t->out = fopen(t->out_tmp, "wbxe");
         if (!t->out)
-            return slw_fail(err, SLW_IO, "cannot write %s: %s",
-                            call->out_path, strerror(errno));
+            return slw_fail(err, SLW_IO, "cannot write %s: %s", call->out_path,
+                            strerror(errno));
     }
     return SLW_OK;
 }
@@ -203,8 +203,8 @@ body_set(struct transfer *t)
 {
     const struct slw_call *call = t->call;
     CURL *c = t->handle;
-    bool posts = strcmp(call->method, "POST") == 0 ||
-                 strcmp(call->method, "PUT") == 0;
+    bool posts =
+        strcmp(call->method, "POST") == 0 || strcmp(call->method, "PUT") == 0;
     bool has_body = t->in || call->body.len || posts;
     if (t->in) {
         curl_easy_setopt(c, CURLOPT_UPLOAD, 1L);
@@ -232,8 +232,8 @@ options_set(struct transfer *t)
     const struct slw_call *call = t->call;
     CURL *c = t->handle;
     long timeout_ms = call->timeout_ms < 0 ? 0L
-                      : call->timeout_ms ? (long)call->timeout_ms
-                                         : 30000L;
+                      : call->timeout_ms   ? (long)call->timeout_ms
+                                           : 30000L;
     curl_easy_setopt(c, CURLOPT_URL, call->url);
     curl_easy_setopt(c, CURLOPT_PROTOCOLS_STR, "http,https");
     curl_easy_setopt(c, CURLOPT_NOSIGNAL, 1L);
@@ -270,14 +270,13 @@ fail_connect(const struct transfer *t, struct slw_err *err)
     long number = 0;
     curl_easy_getinfo(t->handle, CURLINFO_OS_ERRNO, &number);
     const char *why = number == ECONNREFUSED ? "connection refused"
-                      : number ? strerror((int)number)
-                               : t->reason;
-    return slw_fail(err, SLW_IO, "cannot reach %.*s (%s)%s",
-                    SLW_FMT(origin), why,
-                    is_loopback(t->call->url)
-                        ? "; start a server with `slipway up` or set "
-                          "SLIPWAY_URL"
-                        : "");
+                      : number               ? strerror((int)number)
+                                             : t->reason;
+    return slw_fail(
+        err, SLW_IO, "cannot reach %.*s (%s)%s", SLW_FMT(origin), why,
+        is_loopback(t->call->url) ? "; start a server with `slipway up` or set "
+                                    "SLIPWAY_URL"
+                                  : "");
 }
 
 static enum slw_rc

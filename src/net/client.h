@@ -6,14 +6,14 @@
 #include "base/buf.h"
 
 struct slw_call {
-    const char *method;        /* "GET" */
+    const char *method; /* "GET" */
     const char *url;
-    struct slw_str body;       /* sent when not empty, or for POST/PUT */
-    const char *body_path;     /* or: a file, streamed */
-    const char *content_type;  /* NULL: application/json */
+    struct slw_str body;        /* sent when not empty, or for POST/PUT */
+    const char *body_path;      /* or: a file, streamed */
+    const char *content_type;   /* NULL: application/json */
     const char *const *headers; /* "Name: value", NULL-terminated, or NULL */
-    int64_t timeout_ms;        /* 0: 30 s; of the whole call, -1: none */
-    const char *out_path;      /* answer into a file (whole or absent) */
+    int64_t timeout_ms;         /* 0: 30 s; of the whole call, -1: none */
+    const char *out_path;       /* answer into a file (whole or absent) */
     /* upload/download progress for people; may be NULL */
     void (*progress)(void *ctx, int64_t done, int64_t total);
     void *progress_ctx;

@@ -9,7 +9,7 @@
  * takes about a dozen small blocks for the answer). */
 #include "net/net_internal.h"
 
-#define SPARE_MAX 64             /* exchanges a thread keeps */
+#define SPARE_MAX 64               /* exchanges a thread keeps */
 #define SPARE_ARENA_SIZE_MAX 65536 /* what a kept one may hold on to */
 
 /* Owner: this thread. */
@@ -54,8 +54,8 @@ static void
 id_write(struct slw_http *h, char id[static 33])
 {
     static const char digits[] = "0123456789abcdef";
-    uint64_t n = atomic_fetch_add_explicit(&h->id_next, 1,
-                                           memory_order_relaxed);
+    uint64_t n =
+        atomic_fetch_add_explicit(&h->id_next, 1, memory_order_relaxed);
     memcpy(id, h->id_prefix, 16);
     for (int i = 31; i >= 16; i--, n >>= 4)
         id[i] = digits[n & 15];
@@ -138,8 +138,8 @@ net_phase_move(struct net_conn *c, int from, int to)
 /* ---- the head ---- */
 
 static enum MHD_Result
-field_add(void *cls, enum MHD_ValueKind kind, const char *name,
-          size_t name_len, const char *value, size_t value_len)
+field_add(void *cls, enum MHD_ValueKind kind, const char *name, size_t name_len,
+          const char *value, size_t value_len)
 {
     struct net_exchange *x = cls;
     (void)kind;
@@ -180,8 +180,8 @@ head_read(struct net_exchange *x, const char *method, const char *version,
     const union MHD_ConnectionInfo *info = MHD_get_connection_info(
         x->mhd, MHD_CONNECTION_INFO_REQUEST_HEADER_SIZE);
     size_t head_size = info ? info->header_size : 0;
-    int count = MHD_get_connection_values_n(x->mhd, MHD_HEADER_KIND, NULL,
-                                            NULL);
+    int count =
+        MHD_get_connection_values_n(x->mhd, MHD_HEADER_KIND, NULL, NULL);
     struct slw_str query;
     x->req.method = method;
     slw_str_cut(x->target, '?', &x->req.path, &query);
@@ -267,8 +267,8 @@ request_admit(struct net_exchange *x, int *status, struct slw_err *err)
         x->req.method = "GET";
     *status = 400;
     TRY(net_query_parse(x, query, err));
-    x->req.content_type = net_media_type(
-        &x->arena, slw_http_head(&x->req, "Content-Type"));
+    x->req.content_type =
+        net_media_type(&x->arena, slw_http_head(&x->req, "Content-Type"));
     TRY(coding_check(x, status, err));
     *status = 0;
     enum slw_rc rc = h->opt.authorize ? h->opt.authorize(&x->req, err) : SLW_OK;
@@ -306,8 +306,7 @@ refuse(struct net_exchange *x, const struct slw_err *err, int status,
         x->stage = NET_X_DISCARD;
         return MHD_YES;
     }
-    if (trusted && !f->expect_continue &&
-        (f->chunked || f->content_length > 0))
+    if (trusted && !f->expect_continue && (f->chunked || f->content_length > 0))
         return linger(x);
     x->res.close = true;
     net_answer_build(x);

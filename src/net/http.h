@@ -19,23 +19,23 @@
 #define SLW_HTTP_HEADER_MAX 16
 
 struct slw_http_req {
-    const char *method;   /* "GET"; HEAD comes as GET */
-    struct slw_str path;  /* raw, as sent */
-    struct slw_str body;  /* bytes; empty for uploads */
-    const char *upload_path;   /* route flag UPLOAD: finished temporary file,
-                                  removed after the answer unless renamed */
+    const char *method;      /* "GET"; HEAD comes as GET */
+    struct slw_str path;     /* raw, as sent */
+    struct slw_str body;     /* bytes; empty for uploads */
+    const char *upload_path; /* route flag UPLOAD: finished temporary file,
+                                removed after the answer unless renamed */
     int64_t upload_size;
     char upload_sha256[65];
     struct slw_str content_type; /* without parameters, lower case; may be "" */
     struct slw_str vars[SLW_HTTP_VAR_MAX]; /* {name} parts, decoded */
     const struct slw_route *route;
-    char id[33];               /* our request id, sent as X-Request-Id */
+    char id[33]; /* our request id, sent as X-Request-Id */
     int64_t begin_mono_ns;
-    struct slw_arena *arena;   /* dies with the request */
-    void *app;                 /* slw_http_options.app */
-    bool is_unknown;           /* set by `authorize` with DENIED: the answer
-                                  is 401 (who are you?), not 403 */
-    void *conn;                /* private */
+    struct slw_arena *arena; /* dies with the request */
+    void *app;               /* slw_http_options.app */
+    bool is_unknown;         /* set by `authorize` with DENIED: the answer
+                                is 401 (who are you?), not 403 */
+    void *conn;              /* private */
 };
 
 struct slw_http_header {
@@ -46,10 +46,10 @@ struct slw_http_res {
     int status;               /* 0 is sent as 200 */
     const char *content_type; /* static; default application/json */
     struct slw_buf body;
-    const char *file_path;    /* non-NULL: this file is the body (arena), with
-                                 range requests answered */
-    bool file_once;           /* remove that file once it is open */
-    bool close;               /* Connection: close */
+    const char *file_path; /* non-NULL: this file is the body (arena), with
+                              range requests answered */
+    bool file_once;        /* remove that file once it is open */
+    bool close;            /* Connection: close */
     struct slw_http_header headers[SLW_HTTP_HEADER_MAX];
     size_t header_count;
 };
@@ -79,7 +79,7 @@ struct slw_route {
     slw_http_fn fn;
     unsigned flags;
     enum slw_dialect dialect;
-    size_t body_max; /* bytes; 0: SLW_HTTP_BODY_SIZE_MAX */
+    size_t body_max;  /* bytes; 0: SLW_HTTP_BODY_SIZE_MAX */
     const char *name; /* "jobs_get": metrics and logs */
 };
 
@@ -88,14 +88,14 @@ struct slw_http_options {
     const struct slw_route *routes;
     size_t route_count;
     void *app;
-    int loop_count;   /* event loops; 0: cores, at most 4 */
-    int worker_count; /* 0: 16 */
-    int queue_max;    /* requests waiting for a worker; 0: 1024 */
-    int connection_max;        /* 0: 4096 */
-    int64_t head_timeout_ms;   /* 0: 10 s for a whole head */
-    int64_t idle_timeout_ms;   /* 0: 60 s */
-    int64_t body_min_rate; /* bytes/s a body keeps up over 10 s; 0: 512 */
-    const char *tmp_dir;       /* for uploads */
+    int loop_count;          /* event loops; 0: cores, at most 4 */
+    int worker_count;        /* 0: 16 */
+    int queue_max;           /* requests waiting for a worker; 0: 1024 */
+    int connection_max;      /* 0: 4096 */
+    int64_t head_timeout_ms; /* 0: 10 s for a whole head */
+    int64_t idle_timeout_ms; /* 0: 60 s */
+    int64_t body_min_rate;   /* bytes/s a body keeps up over 10 s; 0: 512 */
+    const char *tmp_dir;     /* for uploads */
     /* Writes the body of an error answer and its status.  A status that is
      * already set (404, 405, 413, ...) is the transport's and stays.
      * req->route is NULL when none was found.  Must not wait.  NULL: a plain

@@ -43,9 +43,9 @@ bind_one(const struct addrinfo *ai, const char *host, const char *port,
          int *out_fd, struct slw_err *err)
 {
     int one = 1;
-    int fd = socket(ai->ai_family,
-                    ai->ai_socktype | SOCK_CLOEXEC | SOCK_NONBLOCK,
-                    ai->ai_protocol);
+    int fd =
+        socket(ai->ai_family, ai->ai_socktype | SOCK_CLOEXEC | SOCK_NONBLOCK,
+               ai->ai_protocol);
     if (fd < 0)
         return slw_fail(err, SLW_IO, "cannot make a socket: %s",
                         strerror(errno));
@@ -83,8 +83,8 @@ address_text(int fd, char address[static 80])
     if (getsockname(fd, (struct sockaddr *)&ss, &len) == 0)
         getnameinfo((struct sockaddr *)&ss, len, host, sizeof host, port,
                     sizeof port, NI_NUMERICHOST | NI_NUMERICSERV);
-    snprintf(address, 80, ss.ss_family == AF_INET6 ? "[%s]:%s" : "%s:%s",
-             host, port);
+    snprintf(address, 80, ss.ss_family == AF_INET6 ? "[%s]:%s" : "%s:%s", host,
+             port);
 }
 
 enum slw_rc
@@ -101,8 +101,8 @@ net_listen(const char *listen, int *out_fd, char address[static 80],
         want.ai_family = AF_INET;
     int rc = getaddrinfo(host[0] ? host : NULL, port, &want, &found);
     if (rc != 0 || !found)
-        return slw_fail(err, SLW_INVALID, "cannot listen on '%s': %s",
-                        listen, gai_strerror(rc));
+        return slw_fail(err, SLW_INVALID, "cannot listen on '%s': %s", listen,
+                        gai_strerror(rc));
     enum slw_rc result = bind_one(found, host, port, out_fd, err);
     freeaddrinfo(found);
     if (result == SLW_OK)

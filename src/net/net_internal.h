@@ -61,7 +61,7 @@ struct net_conn {
     _Atomic int dialect;
     _Atomic int64_t since_ns;  /* of the phase; in BODY: of the window */
     _Atomic int64_t body_size; /* bytes of body in this window */
-    bool ended;                /* seen by the sweep thread only: no more comes */
+    bool ended; /* seen by the sweep thread only: no more comes */
 };
 
 enum net_stage {
@@ -90,7 +90,7 @@ struct net_exchange {
     struct slw_http_res res;
     struct slw_arena arena;
 
-    struct slw_str target;  /* copy of the raw target */
+    struct slw_str target; /* copy of the raw target */
     const char *target_at; /* where the parser has it, for the layout check */
     struct net_framing framing;
     struct net_field fields[NET_FIELD_MAX];
@@ -163,9 +163,9 @@ bool net_phase_move(struct net_conn *c, int from, int to);
 /* ---- body.c ---- */
 SLW_MUST_USE enum slw_rc net_body_begin(struct net_exchange *x, int *status,
                                         struct slw_err *err);
-SLW_MUST_USE enum slw_rc net_body_add(struct net_exchange *x,
-                                      const char *bytes, size_t size,
-                                      int *status, struct slw_err *err);
+SLW_MUST_USE enum slw_rc net_body_add(struct net_exchange *x, const char *bytes,
+                                      size_t size, int *status,
+                                      struct slw_err *err);
 SLW_MUST_USE enum slw_rc net_body_end(struct net_exchange *x,
                                       struct slw_err *err);
 /* Forget the body; remove the temporary file unless it was renamed. */
@@ -189,8 +189,8 @@ enum MHD_Result net_answer_send(struct net_exchange *x);
 void net_answer_send_raw(struct net_exchange *x);
 /* A whole answer as bytes. */
 void net_answer_text(struct slw_buf *out, int status, const char *id,
-                     const char *content_type,
-                     const struct slw_http_res *res, struct slw_str body);
+                     const char *content_type, const struct slw_http_res *res,
+                     struct slw_str body);
 /* The error body for a request of which we know nothing else. */
 void net_render(const struct slw_http *h, enum slw_dialect dialect,
                 const struct slw_err *err, struct slw_http_req *req,

@@ -77,8 +77,8 @@ thread_add(struct net_pool *p)
     pthread_attr_init(&attr);
     pthread_attr_setstacksize(&attr, WORKER_STACK_SIZE);
     pthread_sigmask(SIG_SETMASK, &all, &before);
-    int rc = pthread_create(&p->threads[p->thread_count], &attr, worker_main,
-                            p);
+    int rc =
+        pthread_create(&p->threads[p->thread_count], &attr, worker_main, p);
     pthread_sigmask(SIG_SETMASK, &before, NULL);
     pthread_attr_destroy(&attr);
     if (rc == 0)
@@ -87,8 +87,7 @@ thread_add(struct net_pool *p)
 }
 
 enum slw_rc
-net_pool_submit(struct net_pool *p, struct net_exchange *x,
-                struct slw_err *err)
+net_pool_submit(struct net_pool *p, struct net_exchange *x, struct slw_err *err)
 {
     pthread_mutex_lock(&p->lock);
     bool full = p->queued >= p->queue_max;

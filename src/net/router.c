@@ -13,8 +13,7 @@
 
 #include "base/arena.h"
 
-static const char *const METHODS[] = {"GET", "POST", "PUT", "PATCH",
-                                      "DELETE"};
+static const char *const METHODS[] = {"GET", "POST", "PUT", "PATCH", "DELETE"};
 enum { METHOD_COUNT = 5 };
 
 struct node {
@@ -95,13 +94,15 @@ route_add(struct net_router *r, const struct slw_route *route,
 {
     int m = method_index(slw_str_of(route->method));
     if (m < 0 || slw_str_eqz(slw_str_of(route->method), "HEAD"))
-        return slw_fail(err, SLW_INVALID, "route %s has the method '%s'; use "
+        return slw_fail(err, SLW_INVALID,
+                        "route %s has the method '%s'; use "
                         "GET, POST, PUT, PATCH or DELETE",
                         route->path, route->method);
     if (route->path[0] != '/' || !route->fn)
         return slw_fail(err, SLW_INVALID,
                         "route '%s' needs a path that begins with '/' and a "
-                        "handler", route->path);
+                        "handler",
+                        route->path);
     struct slw_str rest = slw_str_of(route->path + 1), segment;
     struct node *n = &r->root;
     size_t vars = 0;
@@ -109,20 +110,25 @@ route_add(struct net_router *r, const struct slw_route *route,
     while (rest.len) {
         slw_str_cut(rest, '/', &segment, &rest);
         if (is_variable(segment) && ++vars > SLW_HTTP_VAR_MAX)
-            return slw_fail(err, SLW_INVALID, "route %s has more than %d "
-                            "variables", route->path, SLW_HTTP_VAR_MAX);
+            return slw_fail(err, SLW_INVALID,
+                            "route %s has more than %d "
+                            "variables",
+                            route->path, SLW_HTTP_VAR_MAX);
         tail = (route->flags & SLW_ROUTE_TAIL) && !rest.len;
         if (tail && !is_variable(segment))
-            return slw_fail(err, SLW_INVALID, "route %s is a tail route and "
-                            "must end in a variable", route->path);
+            return slw_fail(err, SLW_INVALID,
+                            "route %s is a tail route and "
+                            "must end in a variable",
+                            route->path);
         if (!tail)
             n = child_for(r, n, segment);
     }
     const struct slw_route **slot = tail ? &n->tails[m] : &n->routes[m];
     if (*slot)
-        return slw_fail(err, SLW_INVALID, "routes %s and %s are the same: "
-                        "%s %s", (*slot)->name, route->name, route->method,
-                        route->path);
+        return slw_fail(err, SLW_INVALID,
+                        "routes %s and %s are the same: "
+                        "%s %s",
+                        (*slot)->name, route->name, route->method, route->path);
     *slot = route;
     return SLW_OK;
 }
@@ -213,7 +219,8 @@ segment_check(struct slw_str s, struct slw_err *err)
     if (slw_str_eqz(s, ".") || slw_str_eqz(s, ".."))
         return slw_fail(err, SLW_INVALID,
                         "the path has a '%.*s' segment; write the path "
-                        "without it", SLW_FMT(s));
+                        "without it",
+                        SLW_FMT(s));
     return SLW_OK;
 }
 
@@ -329,8 +336,8 @@ net_router_find(const struct net_router *r, struct slw_str method,
     struct net_match match = {0};
     size_t vars[SLW_HTTP_VAR_MAX + 1] = {0};
     TRY(path_cut(&p, path, err));
-    match.route = walk(&r->root, &p, 0, method_index(method), vars, 0,
-                       &match.allow);
+    match.route =
+        walk(&r->root, &p, 0, method_index(method), vars, 0, &match.allow);
     if (match.route)
         TRY(vars_take(&p, match.route, vars, match.vars, err));
     *out = match;

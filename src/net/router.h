@@ -31,12 +31,10 @@ void net_router_free(struct net_router *r);
  * Errors INVALID: a bad escape, %00, invalid UTF-8, a "." or ".." or empty
  *        segment, an encoded slash in a variable that is one segment
  * Note   no such path is no error: route NULL and allow 0 */
-SLW_MUST_USE enum slw_rc net_router_find(const struct net_router *r,
-                                         struct slw_str method,
-                                         struct slw_str path,
-                                         struct slw_arena *arena,
-                                         struct net_match *out,
-                                         struct slw_err *err);
+SLW_MUST_USE enum slw_rc
+net_router_find(const struct net_router *r, struct slw_str method,
+                struct slw_str path, struct slw_arena *arena,
+                struct net_match *out, struct slw_err *err);
 /* "GET, HEAD, POST": the value of Allow. */
 const char *net_allow_text(unsigned allow,
                            char buf[static NET_ALLOW_TEXT_SIZE]);

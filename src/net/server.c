@@ -146,7 +146,7 @@ options_fill(struct slw_http_options *o)
 {
     long cores = sysconf(_SC_NPROCESSORS_ONLN);
     if (!o->loop_count)
-        o->loop_count = cores < 1 ? 1
+        o->loop_count = cores < 1                ? 1
                         : cores > LOOP_COUNT_MAX ? LOOP_COUNT_MAX
                                                  : (int)cores;
     o->worker_count = o->worker_count ? o->worker_count : 16;
@@ -193,9 +193,8 @@ daemon_start(struct slw_http *h, int fd, struct slw_err *err)
         MHD_OPTION_CONNECTION_MEMORY_LIMIT, (size_t)NET_POOL_SIZE,
         MHD_OPTION_CONNECTION_LIMIT,
         (unsigned)(o->connection_max + NET_CONNECTION_RESERVE),
-        MHD_OPTION_CONNECTION_TIMEOUT, idle_s,
-        MHD_OPTION_THREAD_STACK_SIZE, LOOP_STACK_SIZE, MHD_OPTION_ARRAY, pool,
-        MHD_OPTION_END);
+        MHD_OPTION_CONNECTION_TIMEOUT, idle_s, MHD_OPTION_THREAD_STACK_SIZE,
+        LOOP_STACK_SIZE, MHD_OPTION_ARRAY, pool, MHD_OPTION_END);
     if (!h->daemon)
         return slw_fail(err, SLW_IO, "cannot start the HTTP server");
     return SLW_OK;
@@ -275,10 +274,8 @@ static void
 door_close(struct slw_http *h)
 {
     int nothing = eventfd(0, EFD_CLOEXEC);
-    if (nothing < 0 ||
-        syscall(SYS_dup3, nothing, h->listen_fd, O_CLOEXEC) < 0)
-        slw_log(SLW_LOG_WARN, "http.still_listening", "address=%s",
-                h->address);
+    if (nothing < 0 || syscall(SYS_dup3, nothing, h->listen_fd, O_CLOEXEC) < 0)
+        slw_log(SLW_LOG_WARN, "http.still_listening", "address=%s", h->address);
     if (nothing >= 0)
         close(nothing);
 }

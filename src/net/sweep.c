@@ -59,8 +59,8 @@ end_late(struct slw_http *h, struct net_conn *c, int phase, bool say)
         slw_random_hex32(id);
         net_answer_text(&text, 408, id, NULL, &res,
                         slw_buf_view(&h->late_body[dialect][which]));
-        ssize_t n = send(c->fd, text.ptr, text.len,
-                         MSG_DONTWAIT | MSG_NOSIGNAL);
+        ssize_t n =
+            send(c->fd, text.ptr, text.len, MSG_DONTWAIT | MSG_NOSIGNAL);
         (void)n;
     }
     shutdown(c->fd, SHUT_RDWR);
@@ -161,8 +161,7 @@ net_sweep_start(struct slw_http *h, struct slw_err *err)
     pthread_condattr_destroy(&attr);
     int rc = pthread_create(&h->sweeper, NULL, sweep_main, h);
     if (rc != 0)
-        return slw_fail(err, SLW_IO, "cannot start a thread: %s",
-                        strerror(rc));
+        return slw_fail(err, SLW_IO, "cannot start a thread: %s", strerror(rc));
     return SLW_OK;
 }
 

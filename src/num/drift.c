@@ -18,16 +18,15 @@ slw_bins_fit(const double *sorted, size_t count, size_t bin_count,
              double *edges, size_t *out_edge_count, struct slw_err *err)
 {
     if (bin_count < 2 || bin_count > SLW_BINS_MAX)
-        return slw_fail(err, SLW_INVALID,
-                        "there must be 2 to %d bins, not %zu", SLW_BINS_MAX,
-                        bin_count);
+        return slw_fail(err, SLW_INVALID, "there must be 2 to %d bins, not %zu",
+                        SLW_BINS_MAX, bin_count);
     if (count == 0)
         return slw_fail(err, SLW_INVALID,
                         "bins need at least one row of the reference");
     size_t edge_count = 0;
     for (size_t i = 1; i < bin_count; i++) {
-        double edge = slw_quantile_sorted(sorted, count,
-                                          (double)i / (double)bin_count);
+        double edge =
+            slw_quantile_sorted(sorted, count, (double)i / (double)bin_count);
         if (isnan(edge)) /* between the two infinities */
             continue;
         if (edge_count == 0 || edge > edges[edge_count - 1])
@@ -87,9 +86,8 @@ slw_psi(const int64_t *ref, const int64_t *cur, size_t bin_count,
         double *out_psi, struct slw_err *err)
 {
     if (bin_count < 2 || bin_count > SLW_BINS_MAX)
-        return slw_fail(err, SLW_INVALID,
-                        "there must be 2 to %d bins, not %zu", SLW_BINS_MAX,
-                        bin_count);
+        return slw_fail(err, SLW_INVALID, "there must be 2 to %d bins, not %zu",
+                        SLW_BINS_MAX, bin_count);
     double ref_total, cur_total, psi = 0;
     TRY(profile_total("reference", ref, bin_count, &ref_total, err));
     TRY(profile_total("current", cur, bin_count, &cur_total, err));

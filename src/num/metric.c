@@ -18,8 +18,8 @@ static void
 sum_add(struct sum *s, double v)
 {
     double t = s->value + v;
-    s->rest += fabs(s->value) >= fabs(v) ? (s->value - t) + v
-                                         : (v - t) + s->value;
+    s->rest +=
+        fabs(s->value) >= fabs(v) ? (s->value - t) + v : (v - t) + s->value;
     s->value = t;
 }
 

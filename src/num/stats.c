@@ -31,8 +31,8 @@ moment_sum(const double *x, size_t count, double centre, int power)
         return sum;
     }
     size_t half = count / 2;
-    return moment_sum(x, half, centre, power)
-           + moment_sum(x + half, count - half, centre, power);
+    return moment_sum(x, half, centre, power) +
+           moment_sum(x + half, count - half, centre, power);
 }
 
 double

@@ -7,7 +7,7 @@
 #include "base/base.h"
 
 /* Pairwise-stable sums: two-pass mean and variance.  NaN in, NaN out. */
-double slw_mean(const double *x, size_t count);            /* 0 rows: NaN */
+double slw_mean(const double *x, size_t count);               /* 0 rows: NaN */
 double slw_variance(const double *x, size_t count, int ddof); /* ddof 0 | 1 */
 /* Quantile q in 0..1 of sorted[count], linear between order statistics
  * (Hyndman & Fan 1996, type 7: NumPy's default). */

@@ -50,6 +50,8 @@ struct slw_version {
     size_t alias_count;
 };
 
+/* The registered model `name` is there afterwards; `description` is kept only
+ * when it is made now.  Errors INVALID: bad name.  Cost: one lookup. */
 SLW_MUST_USE enum slw_rc slw_registry_model_ensure(struct slw_tx *tx,
                                                    int64_t now_ms,
                                                    struct slw_str name,

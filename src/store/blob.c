@@ -188,10 +188,10 @@ slw_blob_get_file(struct slw_store *s, const char *hash, const char *path,
                   struct slw_err *err)
 {
     SLW_AUTO(slw_arena, arena);
-    const char *tmp = slw_arena_printf(&arena, "%s.tmp-%ld-%llu", path,
-                                       (long)getpid(),
-                                       (unsigned long long)store_tmp_next(s))
-                          .ptr;
+    const char *tmp =
+        slw_arena_printf(&arena, "%s.tmp-%ld-%llu", path, (long)getpid(),
+                         (unsigned long long)store_tmp_next(s))
+            .ptr;
     int fd = open(tmp, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
     if (fd < 0)
         return slw_fail(err, SLW_IO, "cannot create %s: %m", tmp);
@@ -208,8 +208,7 @@ slw_blob_get_file(struct slw_store *s, const char *hash, const char *path,
  * it was written, and cache/ may be emptied at any time. */
 enum slw_rc
 slw_blob_cached(struct slw_store *s, const char *hash, const char *suffix,
-                struct slw_arena *a, const char **out_path,
-                struct slw_err *err)
+                struct slw_arena *a, const char **out_path, struct slw_err *err)
 {
     int64_t size = 0;
     TRY(slw_blob_size(s, hash, &size, err));
@@ -301,8 +300,7 @@ slw_blob_shared(struct slw_store *s, const char *a, const char *b,
     TRY(entries_read(s, a, &ours, err));
     TRY(entries_read(s, b, &theirs, err));
     if (ours.len > 0)
-        qsort(ours.ptr, ours.len / BLOB_ENTRY_SIZE, BLOB_ENTRY_SIZE,
-              entry_cmp);
+        qsort(ours.ptr, ours.len / BLOB_ENTRY_SIZE, BLOB_ENTRY_SIZE, entry_cmp);
     int64_t shared = 0;
     for (size_t at = 0; at < theirs.len; at += BLOB_ENTRY_SIZE)
         if (bsearch(theirs.ptr + at, ours.ptr, ours.len / BLOB_ENTRY_SIZE,

@@ -14,10 +14,10 @@
 #include "store/store.h"
 
 struct slw_blob_info {
-    char hash[65];       /* hex of the content's SHA-256 */
-    int64_t size;        /* bytes of the content */
+    char hash[65]; /* hex of the content's SHA-256 */
+    int64_t size;  /* bytes of the content */
     int64_t chunk_count;
-    int64_t new_size;    /* bytes this call added on disk, after compression */
+    int64_t new_size; /* bytes this call added on disk, after compression */
 };
 
 /* Store bytes, or a file read once in constant memory.

@@ -70,10 +70,9 @@ head_read(const uint8_t bytes[static BLOB_HEAD_SIZE], struct blob_head *out)
         .body_size = get_u64(bytes + 16),
         .body_crc = get_u32(bytes + 24),
     };
-    const bool is_chunk = out->kind == BLOB_CHUNK &&
-                          out->content_size <= STORE_CHUNK_MAX &&
-                          out->body_size <= 2 * STORE_CHUNK_MAX &&
-                          out->encoding <= BLOB_ZSTD;
+    const bool is_chunk =
+        out->kind == BLOB_CHUNK && out->content_size <= STORE_CHUNK_MAX &&
+        out->body_size <= 2 * STORE_CHUNK_MAX && out->encoding <= BLOB_ZSTD;
     const bool is_recipe = out->kind == BLOB_RECIPE &&
                            out->encoding == BLOB_RAW &&
                            out->body_size <= BLOB_RECIPE_SIZE_MAX &&
@@ -107,8 +106,7 @@ blob_file_read(struct slw_store *s, const struct slw_sha256 *hash,
     slw_buf_init(&file, BLOB_HEAD_SIZE + BLOB_RECIPE_SIZE_MAX);
     const char *path = blob_path(s, &arena, hash);
     char hex[SLW_SHA256_HEX_SIZE];
-    const enum slw_rc rc =
-        slw_file_get(path, file.limit_size, &file, err);
+    const enum slw_rc rc = slw_file_get(path, file.limit_size, &file, err);
     if (rc == SLW_NOT_FOUND)
         return slw_fail(err, SLW_NOT_FOUND,
                         "there is no blob or chunk %s in %s/blobs",

@@ -39,8 +39,8 @@ bool blob_file_ok(const char *path);
 /* Head and body of one file; the body is appended.
  * Errors NOT_FOUND, CORRUPT, IO. */
 enum slw_rc blob_file_read(struct slw_store *s, const struct slw_sha256 *hash,
-                           struct blob_head *out_head,
-                           struct slw_buf *out_body, struct slw_err *err);
+                           struct blob_head *out_head, struct slw_buf *out_body,
+                           struct slw_err *err);
 void blob_entry_write(const struct blob_entry *e,
                       uint8_t out[static BLOB_ENTRY_SIZE]);
 struct blob_entry blob_entry_read(const uint8_t bytes[static BLOB_ENTRY_SIZE]);

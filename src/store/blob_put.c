@@ -86,8 +86,7 @@ fail_file(const char *what, struct slw_err *err)
                         "cannot %s a blob: the disk is full; free some space "
                         "and try again",
                         what);
-    return slw_fail(err, SLW_IO, "cannot %s a blob: %s", what,
-                    strerror(errno));
+    return slw_fail(err, SLW_IO, "cannot %s a blob: %s", what, strerror(errno));
 }
 
 uint64_t
@@ -115,8 +114,8 @@ pending_name(struct put *p, struct pending *one, struct slw_err *err)
             return fail_file("name", err);
         char hex[SLW_SHA256_HEX_SIZE];
         (void)slw_sha256_hex(&one->hash, hex);
-        TRY(slw_dir_make(
-            slw_path(&arena, p->store->dir, "blobs/%.2s", hex), err));
+        TRY(slw_dir_make(slw_path(&arena, p->store->dir, "blobs/%.2s", hex),
+                         err));
         if (rename(one->tmp_path, path) != 0)
             return fail_file("name", err);
     }
@@ -132,8 +131,7 @@ static enum slw_rc
 batch_sync(struct put *p, struct slw_err *err)
 {
     if (p->pending_count > SYNC_EACH_MAX)
-        return syncfs(p->pending[0].fd) == 0 ? SLW_OK
-                                             : fail_file("sync", err);
+        return syncfs(p->pending[0].fd) == 0 ? SLW_OK : fail_file("sync", err);
     for (size_t i = 0; i < p->pending_count; i++)
         if (fsync(p->pending[i].fd) != 0)
             return fail_file("sync", err);
@@ -172,8 +170,8 @@ folders_sync(struct put *p, struct slw_err *err)
     SLW_AUTO(slw_arena, arena);
     for (unsigned i = 0; i < 256; i++)
         if (p->folder_dirty[i])
-            TRY(folder_sync(
-                slw_path(&arena, p->store->dir, "blobs/%02x", i), err));
+            TRY(folder_sync(slw_path(&arena, p->store->dir, "blobs/%02x", i),
+                            err));
     return folder_sync(slw_path(&arena, p->store->dir, "blobs"), err);
 }
 
@@ -345,8 +343,8 @@ window_fill(struct window *w, const char *path, struct slw_err *err)
     w->len -= w->at;
     w->at = 0;
     while (w->len < WINDOW_SIZE) {
-        const ssize_t n = read(w->fd_plus_1 - 1, w->bytes + w->len,
-                               WINDOW_SIZE - w->len);
+        const ssize_t n =
+            read(w->fd_plus_1 - 1, w->bytes + w->len, WINDOW_SIZE - w->len);
         if (n < 0 && errno == EINTR)
             continue;
         if (n < 0)

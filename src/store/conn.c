@@ -9,15 +9,14 @@
 #include <errno.h>
 #include <unistd.h>
 
-static const char SQL_SETTINGS[] =
-    "PRAGMA page_size = 8192;"
-    "PRAGMA journal_mode = WAL;"
-    "PRAGMA synchronous = FULL;"
-    "PRAGMA foreign_keys = ON;"
-    "PRAGMA trusted_schema = OFF;"
-    "PRAGMA temp_store = MEMORY;"
-    "PRAGMA wal_autocheckpoint = 4000;"
-    "PRAGMA journal_size_limit = 67108864;";
+static const char SQL_SETTINGS[] = "PRAGMA page_size = 8192;"
+                                   "PRAGMA journal_mode = WAL;"
+                                   "PRAGMA synchronous = FULL;"
+                                   "PRAGMA foreign_keys = ON;"
+                                   "PRAGMA trusted_schema = OFF;"
+                                   "PRAGMA temp_store = MEMORY;"
+                                   "PRAGMA wal_autocheckpoint = 4000;"
+                                   "PRAGMA journal_size_limit = 67108864;";
 static const char SQL_WRITER[] = "PRAGMA cache_size = -16384;";
 static const char SQL_READER[] = "PRAGMA cache_size = -2048;"
                                  "PRAGMA query_only = ON;";
@@ -154,8 +153,7 @@ conn_set_up(struct store_conn *c, const char *path, bool writer,
             struct slw_err *err)
 {
     const int flags = SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX |
-                      SQLITE_OPEN_EXRESCODE |
-                      (writer ? SQLITE_OPEN_CREATE : 0);
+                      SQLITE_OPEN_EXRESCODE | (writer ? SQLITE_OPEN_CREATE : 0);
     const int rc = sqlite3_open_v2(path, &c->db, flags, NULL);
     if (rc != SQLITE_OK)
         return store_conn_fail(c, rc, "cannot open slipway.db", err);

@@ -28,12 +28,10 @@ SLW_MUST_USE enum slw_rc slw_event_emit(struct slw_tx *tx, int64_t now_ms,
 /* First event with id > after and, where kind_prefix is not empty, a kind
  * that starts so (and, where subject is not empty, exactly that subject).
  * Out  copied into the arena.  Errors NOT_FOUND: none. */
-SLW_MUST_USE enum slw_rc slw_event_after(struct slw_tx *tx, int64_t after,
-                                         struct slw_str kind_prefix,
-                                         struct slw_str subject,
-                                         struct slw_arena *a,
-                                         struct slw_event *out,
-                                         struct slw_err *err);
+SLW_MUST_USE enum slw_rc
+slw_event_after(struct slw_tx *tx, int64_t after, struct slw_str kind_prefix,
+                struct slw_str subject, struct slw_arena *a,
+                struct slw_event *out, struct slw_err *err);
 /* Where a consumer stands (0 at first); put moves it in the caller's
  * transaction, together with what the event caused. */
 SLW_MUST_USE enum slw_rc slw_event_cursor_get(struct slw_tx *tx,

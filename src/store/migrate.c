@@ -77,9 +77,9 @@ applied_read(struct slw_store *s, struct store_conn *c, bool *done,
     enum slw_rc result = SLW_OK;
     while (rc == SQLITE_OK && (rc = sqlite3_step(stmt)) == SQLITE_ROW) {
         const int64_t number = sqlite3_column_int64(stmt, 0);
-        result = check_applied(s, number,
-                               (const char *)sqlite3_column_text(stmt, 1),
-                               (const char *)sqlite3_column_text(stmt, 2), err);
+        result =
+            check_applied(s, number, (const char *)sqlite3_column_text(stmt, 1),
+                          (const char *)sqlite3_column_text(stmt, 2), err);
         if (result != SLW_OK)
             break;
         done[number] = true;
@@ -120,10 +120,10 @@ static enum slw_rc
 back_up(struct slw_store *s, const struct slw_asset *next, struct slw_err *err)
 {
     SLW_AUTO(slw_arena, arena);
-    return slw_store_backup(s,
-                            slw_path(&arena, s->dir, "backup/before-%04d.db",
-                                     (int)number_of(next)),
-                            err);
+    return slw_store_backup(
+        s,
+        slw_path(&arena, s->dir, "backup/before-%04d.db", (int)number_of(next)),
+        err);
 }
 
 enum slw_rc

@@ -28,10 +28,10 @@ struct slw_scan_col {
     enum slw_col_type type;
     struct slw_str sql_type; /* "DOUBLE", "DATE" … as DuckDB names it */
     /* one of these, by type; the others NULL */
-    int64_t *i64;        /* BOOL 0/1, I64, TIME */
-    double *f64;         /* NULL reads as NaN */
+    int64_t *i64; /* BOOL 0/1, I64, TIME */
+    double *f64;  /* NULL reads as NaN */
     struct slw_str *str;
-    uint8_t *is_null;    /* [row_count] */
+    uint8_t *is_null; /* [row_count] */
 };
 struct slw_scan_result {
     size_t row_count;

@@ -128,8 +128,7 @@ slw_col_blob(struct slw_stmt *st, int at)
     const void *bytes = sqlite3_column_blob(st->stmt, at);
     if (!bytes)
         return SLW_STR("");
-    return (struct slw_str){bytes,
-                            (size_t)sqlite3_column_bytes(st->stmt, at)};
+    return (struct slw_str){bytes, (size_t)sqlite3_column_bytes(st->stmt, at)};
 }
 
 bool

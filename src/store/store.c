@@ -267,10 +267,10 @@ enum slw_rc
 slw_store_backup(struct slw_store *s, const char *path, struct slw_err *err)
 {
     SLW_AUTO(slw_arena, arena);
-    const char *tmp = slw_arena_printf(&arena, "%s.tmp-%ld-%llu", path,
-                                       (long)getpid(),
-                                       (unsigned long long)store_tmp_next(s))
-                          .ptr;
+    const char *tmp =
+        slw_arena_printf(&arena, "%s.tmp-%ld-%llu", path, (long)getpid(),
+                         (unsigned long long)store_tmp_next(s))
+            .ptr;
     struct store_conn *c = NULL;
     TRY(store_conn_open(&c, db_path(s, &arena), true, err));
     char *sql = sqlite3_mprintf("VACUUM INTO %Q", tmp);

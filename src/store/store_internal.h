@@ -81,7 +81,7 @@ struct store_group {
     pthread_t thread;
     bool started;
     bool stopping;
-    bool asleep;       /* the writer waits for `wanted_count` operations */
+    bool asleep; /* the writer waits for `wanted_count` operations */
     size_t wanted_count;
     size_t queued_count;
     struct store_op *first;
@@ -114,8 +114,8 @@ void store_conn_free(struct store_conn *c);
 void store_conn_settle(struct store_conn *c);
 enum slw_rc store_conn_exec(struct store_conn *c, const char *sql,
                             struct slw_err *err);
-enum slw_rc store_conn_i64(struct store_conn *c, const char *sql,
-                           int64_t *out, struct slw_err *err);
+enum slw_rc store_conn_i64(struct store_conn *c, const char *sql, int64_t *out,
+                           struct slw_err *err);
 /* Turn what SQLite said into our error; `what` is the start of a sentence
  * ("cannot commit"). */
 enum slw_rc store_conn_fail(struct store_conn *c, int rc, const char *what,
@@ -128,8 +128,7 @@ enum slw_rc store_write_take(struct slw_store *s, struct slw_err *err);
 void store_write_give(struct slw_store *s);
 
 /* migrate.c */
-enum slw_rc store_migrate(struct slw_store *s, bool fresh,
-                          struct slw_err *err);
+enum slw_rc store_migrate(struct slw_store *s, bool fresh, struct slw_err *err);
 /* The applied migrations are the embedded ones, all of them. */
 enum slw_rc store_migrate_check(struct slw_store *s, struct store_conn *c,
                                 struct slw_err *err);

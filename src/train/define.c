@@ -23,9 +23,9 @@ static const char SQL_COUNT[] = "SELECT count(*) FROM train_model";
 static const char SQL_LIST[] = "SELECT name FROM train_model ORDER BY name";
 
 static const char *const MODEL_KEYS[] = {
-    "name",       "description", "target",   "features",      "split",
-    "metric",     "search",      "candidates", "fallback",    "gate",
-    "exclude",    "train_from_ms", "reference_ms"};
+    "name",    "description",   "target",      "features", "split",
+    "metric",  "search",        "candidates",  "fallback", "gate",
+    "exclude", "train_from_ms", "reference_ms"};
 static const char *const TARGET_KEYS[] = {"sql", "of", "known_after_ms",
                                           "relative_to"};
 static const char *const SPLIT_KEYS[] = {"by", "validate_ms", "test_ms"};
@@ -77,10 +77,9 @@ keys_check(const struct json_t *o, const char *what, const char *const *known,
         for (i = 0; i < known_count; i++)
             slw_buf_printf(&list, "%s%s", i ? ", " : "", known[i]);
         const struct slw_str near = train_near(key, known, known_count, &a);
-        return slw_fail(err, SLW_INVALID,
-                        "%s has no key '%.*s'%.*s (it has %.*s)", what,
-                        SLW_FMT(key), SLW_FMT(near),
-                        SLW_FMT(slw_buf_view(&list)));
+        return slw_fail(
+            err, SLW_INVALID, "%s has no key '%.*s'%.*s (it has %.*s)", what,
+            SLW_FMT(key), SLW_FMT(near), SLW_FMT(slw_buf_view(&list)));
     }
     return SLW_OK;
 }
@@ -98,12 +97,12 @@ names_parse(const struct json_t *list, const char *key, struct slw_arena *a,
     for (size_t i = 0; i < count; i++) {
         names[i] = slw_json_str_or(slw_json_at(list, i), SLW_STR(""));
         if (names[i].len == 0)
-            return slw_fail(err, SLW_INVALID,
-                            "entry %zu of %s must be a name", i + 1, key);
+            return slw_fail(err, SLW_INVALID, "entry %zu of %s must be a name",
+                            i + 1, key);
         for (size_t j = 0; j < i; j++)
             if (slw_str_eq(names[i], names[j]))
-                return slw_fail(err, SLW_INVALID, "%s names '%.*s' twice",
-                                key, SLW_FMT(names[i]));
+                return slw_fail(err, SLW_INVALID, "%s names '%.*s' twice", key,
+                                SLW_FMT(names[i]));
         names[i] = slw_arena_str(a, names[i]);
     }
     *out = names;
@@ -151,8 +150,7 @@ target_parse(const struct json_t *json, struct slw_arena *a,
 }
 
 static enum slw_rc
-split_parse(const struct json_t *json, struct train_def *d,
-            struct slw_err *err)
+split_parse(const struct json_t *json, struct train_def *d, struct slw_err *err)
 {
     const struct json_t *o = slw_json_get(json, "split");
     if (!o)
@@ -293,8 +291,8 @@ candidates_parse(const struct json_t *json, struct slw_arena *a,
 }
 
 static enum slw_rc
-rest_parse(const struct json_t *json, struct slw_arena *a,
-           struct train_def *d, struct slw_err *err)
+rest_parse(const struct json_t *json, struct slw_arena *a, struct train_def *d,
+           struct slw_err *err)
 {
     struct slw_str *views = NULL;
     size_t view_count = 0;
@@ -362,8 +360,7 @@ def_check(struct slw_str name, const struct json_t *json, struct slw_arena *a,
     struct train_def def;
     TRY(train_def_parse(json, a, &def, err));
     if (def.name.len && !slw_str_eq(def.name, name))
-        return slw_fail(err, SLW_INVALID,
-                        "the definition's own name is '%.*s'",
+        return slw_fail(err, SLW_INVALID, "the definition's own name is '%.*s'",
                         SLW_FMT(def.name));
     return SLW_OK;
 }
@@ -445,9 +442,8 @@ not_found(struct slw_tx *tx, struct slw_str name, struct slw_err *err)
 }
 
 enum slw_rc
-slw_train_model_get(struct slw_tx *tx, struct slw_str name,
-                    struct slw_arena *a, struct slw_str *out_def_json,
-                    struct slw_err *err)
+slw_train_model_get(struct slw_tx *tx, struct slw_str name, struct slw_arena *a,
+                    struct slw_str *out_def_json, struct slw_err *err)
 {
     SLW_AUTO(slw_stmt, get);
     TRY(slw_stmt_prepare(&get, tx, SQL_GET, err));

@@ -10,10 +10,11 @@
 struct train_fit_in {
     enum slw_flavour flavour;
     const struct slw_signature *sig; /* relative_to already folded into y */
-    const double *x;       /* [row_count][column_count], rows in time order */
-    const double *y;       /* [row_count], finite */
+    const double *x; /* [row_count][column_count], rows in time order */
+    const double *y; /* [row_count], finite */
     size_t row_count;
-    const double *valid_x; /* later in time; for early stopping; may be 0 rows */
+    const double
+        *valid_x; /* later in time; for early stopping; may be 0 rows */
     const double *valid_y;
     size_t valid_count;
     const struct json_t *params; /* one trial's parameters, numbers by name:
@@ -29,12 +30,12 @@ struct train_fit_in {
     uint64_t seed;
 };
 struct train_fit_out {
-    struct slw_buf bytes;      /* model file */
-    int rounds;                /* xgboost rounds kept, arnet epochs run */
-    double curve[4096];        /* validation loss a round or epoch */
+    struct slw_buf bytes; /* model file */
+    int rounds;           /* xgboost rounds kept, arnet epochs run */
+    double curve[4096];   /* validation loss a round or epoch */
     size_t curve_count;
-    char engine[32];           /* "xgboost" */
-    char engine_version[64];   /* "3.2.0" */
+    char engine[32];         /* "xgboost" */
+    char engine_version[64]; /* "3.2.0" */
 };
 void train_fit_out_done(struct train_fit_out *out);
 

@@ -91,8 +91,7 @@ names_read(struct slw_str bytes, size_t size, struct slw_arena *a,
         if (end - at < len)
             return slw_fail(err, SLW_CORRUPT,
                             "the profile ends within its column names");
-        p->columns[i] =
-            slw_arena_str(a, (struct slw_str){bytes.ptr + at, len});
+        p->columns[i] = slw_arena_str(a, (struct slw_str){bytes.ptr + at, len});
         at += len;
     }
     return SLW_OK;
@@ -113,8 +112,7 @@ head_read(struct slw_str bytes, struct slw_profile *p, size_t *out_names,
         return slw_fail(err, SLW_CORRUPT,
                         "the profile's counts do not match its %zu bytes",
                         bytes.len);
-    const uint32_t crc =
-        (uint32_t)take_uint(bytes.ptr + bytes.len - 4, 4);
+    const uint32_t crc = (uint32_t)take_uint(bytes.ptr + bytes.len - 4, 4);
     if (crc != slw_crc32c(0, bytes.ptr, bytes.len - 4))
         return slw_fail(err, SLW_CORRUPT, "the profile's checksum is wrong");
     p->row_count = rows;
@@ -177,12 +175,12 @@ train_profile_make(const struct slw_frame *frame, const struct train_set *set,
     p.columns[columns] = SLW_STR("prediction");
     p.event_ms = SLW_ARENA_NEW(a, int64_t, count);
     memcpy(p.event_ms, frame->event_ms + first, count * sizeof(int64_t));
-    p.values = SLW_ARENA_NEW(a, double, count * (columns + 1));
-    double *x = SLW_ARENA_NEW(a, double, count * columns);
+    p.values = SLW_ARENA_NEW(a, double, count *(columns + 1));
+    double *x = SLW_ARENA_NEW(a, double, count *columns);
     for (size_t r = 0; r < count; r++)
         for (size_t i = 0; i < columns; i++) {
-            const double v = frame->x[(first + r) * frame->column_count +
-                                      set->column_at[i]];
+            const double v =
+                frame->x[(first + r) * frame->column_count + set->column_at[i]];
             x[r * columns + i] = v;
             p.values[i * count + r] = v;
         }

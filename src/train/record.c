@@ -20,8 +20,7 @@
 static struct slw_str
 job_text(const struct train_search *s)
 {
-    return slw_arena_printf(s->ctx->arena, "%lld",
-                            (long long)s->ctx->job->id);
+    return slw_arena_printf(s->ctx->arena, "%lld", (long long)s->ctx->job->id);
 }
 
 static enum slw_rc
@@ -40,8 +39,7 @@ stale_kill(struct train_search *s, struct slw_tx *tx, struct slw_err *err)
     struct slw_run_full *runs = NULL;
     size_t count = 0;
     bool more = false;
-    TRY(slw_track_run_search(tx, &q, s->ctx->arena, &runs, &count, &more,
-                             err));
+    TRY(slw_track_run_search(tx, &q, s->ctx->arena, &runs, &count, &more, err));
     for (size_t i = 0; i < count; i++)
         TRY(slw_track_run_end(tx, runs[i].run.id, SLW_RUN_KILLED,
                               s->ctx->now_ms, err));
@@ -57,8 +55,8 @@ inputs_log(struct train_search *s, struct slw_tx *tx, struct slw_err *err)
     for (void *it = slw_json_iter(pins); it; it = slw_json_next(pins, it)) {
         const struct slw_str name = slw_json_iter_key(it);
         const char *key = slw_arena_strz(s->ctx->arena, name);
-        const struct slw_str hash = slw_json_str_or(
-            slw_json_get(s->spec->hashes, key), SLW_STR(""));
+        const struct slw_str hash =
+            slw_json_str_or(slw_json_get(s->spec->hashes, key), SLW_STR(""));
         SLW_AUTO(slw_buf, source);
         struct slw_jw w;
         slw_jw_init(&w, &source);
@@ -78,8 +76,8 @@ inputs_log(struct train_search *s, struct slw_tx *tx, struct slw_err *err)
 static struct slw_kv
 count_param(struct train_search *s, const char *key, size_t count)
 {
-    return (struct slw_kv){
-        slw_str_of(key), slw_arena_printf(s->ctx->arena, "%zu", count)};
+    return (struct slw_kv){slw_str_of(key),
+                           slw_arena_printf(s->ctx->arena, "%zu", count)};
 }
 
 static struct slw_kv
@@ -127,9 +125,9 @@ train_record_begin(struct train_search *s, struct slw_err *err)
 {
     char date[SLW_TIME_TEXT_SIZE];
     struct slw_arena *a = s->ctx->arena;
-    const struct slw_str name = slw_arena_printf(
-        a, "%.*s as of %s", SLW_FMT(s->def.name),
-        slw_date_text(s->spec->as_of_ms, date));
+    const struct slw_str name =
+        slw_arena_printf(a, "%.*s as of %s", SLW_FMT(s->def.name),
+                         slw_date_text(s->spec->as_of_ms, date));
     const struct slw_kv tags[] = {
         {SLW_STR("slipway.model"), s->def.name},
         {SLW_STR("slipway.kind"), SLW_STR("search")},
@@ -174,9 +172,9 @@ params_log(struct train_search *s, struct slw_tx *tx, struct slw_str run_id,
          it = slw_json_next(doc.root, it)) {
         if (slw_str_eqz(slw_json_iter_key(it), "files"))
             continue; /* texts of scripts are no parameters */
-        params[count++] = (struct slw_kv){
-            slw_json_iter_key(it),
-            param_text(slw_json_iter_value(it), s->ctx->arena)};
+        params[count++] =
+            (struct slw_kv){slw_json_iter_key(it),
+                            param_text(slw_json_iter_value(it), s->ctx->arena)};
     }
     return slw_track_log(tx, run_id, params, count, NULL, 0, NULL, 0, err);
 }
@@ -194,11 +192,11 @@ metric_points(struct train_search *s, const char *prefix,
                                     {"r2", m->r2},
                                     {"bias", m->bias}};
     for (size_t i = 0; i < METRIC_FIELD_COUNT; i++)
-        out[i] = (struct slw_metric){
-            .key = slw_arena_printf(s->ctx->arena, "%s_%s", prefix,
-                                    fields[i].name),
-            .value = fields[i].value,
-            .at_ms = s->ctx->now_ms};
+        out[i] =
+            (struct slw_metric){.key = slw_arena_printf(s->ctx->arena, "%s_%s",
+                                                        prefix, fields[i].name),
+                                .value = fields[i].value,
+                                .at_ms = s->ctx->now_ms};
     return METRIC_FIELD_COUNT;
 }
 
@@ -276,9 +274,8 @@ train_record_trial(struct train_search *s, const struct train_trial *t,
         TRY(params_log(s, &tx, id, t->params, err));
     }
     TRY(trial_metrics_log(s, &tx, id, t, err));
-    const struct slw_kv tag = {failed ? SLW_STR("slipway.error")
-                                      : SLW_STR("slipway.note"),
-                               t->note};
+    const struct slw_kv tag = {
+        failed ? SLW_STR("slipway.error") : SLW_STR("slipway.note"), t->note};
     if (t->note.len)
         TRY(slw_track_log(&tx, id, NULL, 0, NULL, 0, &tag, 1, err));
     TRY(slw_track_run_end(&tx, id, failed ? SLW_RUN_FAILED : SLW_RUN_FINISHED,
@@ -355,8 +352,7 @@ static enum slw_rc
 failure_write(struct train_search *s, const struct slw_err *why,
               struct slw_err *err)
 {
-    const struct slw_kv tag = {SLW_STR("slipway.error"),
-                               slw_str_of(why->msg)};
+    const struct slw_kv tag = {SLW_STR("slipway.error"), slw_str_of(why->msg)};
     SLW_AUTO(slw_tx, tx);
     TRY(slw_tx_begin(&tx, s->ctx->store, err));
     TRY(slw_track_log(&tx, s->parent_id, NULL, 0, NULL, 0, &tag, 1, err));

@@ -62,8 +62,8 @@ inputs_write(const struct train_search *s, struct slw_jw *w)
     slw_jw_obj(w);
     for (size_t i = 0; i < slw_json_len(spec->views); i++) {
         const struct json_t *view = slw_json_at(spec->views, i);
-        slw_jw_keys(w, slw_json_str_or(slw_json_get(view, "name"),
-                                       SLW_STR("")));
+        slw_jw_keys(w,
+                    slw_json_str_or(slw_json_get(view, "name"), SLW_STR("")));
         slw_jw_str(w, train_node_hash(view, a));
     }
     slw_jw_obj_end(w);
@@ -75,9 +75,9 @@ inputs_write(const struct train_search *s, struct slw_jw *w)
         slw_jw_key(w, name);
         slw_jw_obj(w);
         slw_jw_ki64(w, "version", slw_json_i64_or(slw_json_iter_value(it), 0));
-        slw_jw_kstr(w, "hash",
-                    slw_json_str_or(slw_json_get(spec->hashes, name),
-                                    SLW_STR("")));
+        slw_jw_kstr(
+            w, "hash",
+            slw_json_str_or(slw_json_get(spec->hashes, name), SLW_STR("")));
         slw_jw_obj_end(w);
     }
     slw_jw_obj_end(w);
@@ -168,9 +168,8 @@ profile_put(struct train_search *s, const struct train_entry *e,
     SLW_AUTO(slw_buf, bytes);
     slw_buf_init(&bytes, (size_t)1 << 31);
     TRY(slw_model_load(&m, e->flavour, &s->set.sig, e->bytes, err));
-    enum slw_rc rc =
-        train_profile_make(s->frame, &s->set, m, s->def.reference_ms,
-                           s->ctx->arena, out, err);
+    enum slw_rc rc = train_profile_make(
+        s->frame, &s->set, m, s->def.reference_ms, s->ctx->arena, out, err);
     slw_model_unref(m);
     if (rc == SLW_OK)
         rc = slw_profile_write(out, &bytes, err);

@@ -100,8 +100,8 @@ pins_read(const struct json_t *release, struct recipe *r, struct slw_err *err)
 }
 
 static enum slw_rc
-recipe_read(const struct json_t *release, struct slw_arena *a,
-            struct recipe *r, struct slw_err *err)
+recipe_read(const struct json_t *release, struct slw_arena *a, struct recipe *r,
+            struct slw_err *err)
 {
     const struct json_t *target = slw_json_get(release, "target");
     const struct json_t *engine = slw_json_get(release, "engine");
@@ -197,8 +197,8 @@ script_again(struct slw_job_ctx *ctx, const struct recipe *r,
     const struct train_script_run in = {
         .candidate = &r->candidate,
         .set = set,
-        .dir = slw_path(ctx->arena, ctx->dir, "%.*s",
-                        SLW_FMT(r->candidate.name)),
+        .dir =
+            slw_path(ctx->arena, ctx->dir, "%.*s", SLW_FMT(r->candidate.name)),
         .server_url = NULL, /* it proves bytes: its log is nobody's run */
         .run_id = SLW_STR(""),
         .seed = r->seed,
@@ -220,8 +220,7 @@ model_again(struct slw_job_ctx *ctx, const struct recipe *r,
     SLW_AUTO(train_fit_out, fit);
     TRY(train_fit_rows(set, r->flavour, r->def.metric, &set->refit, NULL,
                        r->params, r->seed, &fit, err));
-    *out_version =
-        slw_arena_str(ctx->arena, slw_str_of(fit.engine_version));
+    *out_version = slw_arena_str(ctx->arena, slw_str_of(fit.engine_version));
     slw_buf_str(out, slw_buf_view(&fit.bytes));
     return slw_buf_check(out, err);
 }
@@ -248,8 +247,8 @@ rebuild(struct slw_job_ctx *ctx, const struct recipe *r,
     char hex[SLW_SHA256_HEX_SIZE];
     SLW_AUTO(slw_buf, bytes);
     TRY(train_set_make(frame, &r->def, r->as_of_ms, ctx->arena, &set, err));
-    slw_job_progress(ctx, 0.4, "%.*s: fitting %.*s again",
-                     SLW_FMT(r->def.name), SLW_FMT(r->candidate.name));
+    slw_job_progress(ctx, 0.4, "%.*s: fitting %.*s again", SLW_FMT(r->def.name),
+                     SLW_FMT(r->candidate.name));
     TRY(model_again(ctx, r, &set, &bytes, &version, err));
     const struct slw_sha256 h = slw_sha256_of(bytes.ptr, bytes.len);
     const struct slw_str rebuilt = slw_str_of(slw_sha256_hex(&h, hex));
@@ -257,8 +256,7 @@ rebuild(struct slw_job_ctx *ctx, const struct recipe *r,
         first = SLW_STR("frame");
     if (first.len == 0 && !slw_str_eq(version, r->engine_version))
         first = slw_arena_printf(ctx->arena, "engine %.*s %.*s -> %.*s",
-                                 SLW_FMT(r->engine),
-                                 SLW_FMT(r->engine_version),
+                                 SLW_FMT(r->engine), SLW_FMT(r->engine_version),
                                  SLW_FMT(version));
     if (first.len == 0)
         first = SLW_STR("model bytes");

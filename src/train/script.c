@@ -17,8 +17,8 @@
 #define NOTE_SIZE_MAX ((size_t)300)
 #define PREDICTION_FILE_SIZE_MAX ((size_t)256 << 20)
 
-static const char *const KEYS[] = {"run",     "framework", "timeout",
-                                   "timeout_ms", "dir",    "files"};
+static const char *const KEYS[] = {"run",        "framework", "timeout",
+                                   "timeout_ms", "dir",       "files"};
 
 /* ---- the definition ---- */
 
@@ -92,8 +92,9 @@ train_script_parse(struct train_candidate *c, const struct json_t *json,
     if (rc == SLW_OK)
         rc = timeout_parse(c, json, err);
     if (rc == SLW_OK && slw_str_trim(run).len == 0)
-        rc = slw_fail(err, SLW_INVALID, "'run' is empty: give the command, as"
-                                        " in \"python train.py\"");
+        rc = slw_fail(err, SLW_INVALID,
+                      "'run' is empty: give the command, as"
+                      " in \"python train.py\"");
     if (rc != SLW_OK)
         return slw_err_prefix(err, "candidate %.*s: ", SLW_FMT(c->name));
     c->run = slw_arena_str(a, run);
@@ -172,9 +173,8 @@ files_write(const struct train_script_run *in, struct slw_arena *a,
         *slash = '\0';
         TRY(slw_dir_make(path, err));
         *slash = '/';
-        TRY(slw_file_put(path,
-                         slw_json_str_or(slw_json_iter_value(it), SLW_STR("")),
-                         err));
+        TRY(slw_file_put(
+            path, slw_json_str_or(slw_json_iter_value(it), SLW_STR("")), err));
     }
     return SLW_OK;
 }
@@ -215,8 +215,8 @@ environment_make(const struct train_script_run *in, struct slw_arena *a)
 {
     const char **env = SLW_ARENA_NEW(a, const char *, 10);
     size_t n = 0;
-    char *seed = slw_arena_strz(
-        a, slw_arena_printf(a, "%lld", (long long)in->seed));
+    char *seed =
+        slw_arena_strz(a, slw_arena_printf(a, "%lld", (long long)in->seed));
     env[n++] = env_pair(a, "SLIPWAY_TRAIN", slw_path(a, in->dir, "train.csv"));
     env[n++] = env_pair(a, "SLIPWAY_VALID", slw_path(a, in->dir, "valid.csv"));
     env[n++] = env_pair(a, "SLIPWAY_TEST", slw_path(a, in->dir, "test.csv"));
@@ -228,8 +228,7 @@ environment_make(const struct train_script_run *in, struct slw_arena *a)
     env[n++] = env_pair(a, "MLFLOW_TRACKING_URI",
                         in->server_url ? in->server_url : local);
     if (in->run_id.len)
-        env[n++] = env_pair(a, "MLFLOW_RUN_ID",
-                            slw_arena_strz(a, in->run_id));
+        env[n++] = env_pair(a, "MLFLOW_RUN_ID", slw_arena_strz(a, in->run_id));
     env[n] = NULL;
     return env;
 }
@@ -294,7 +293,7 @@ command_run(const struct train_script_run *in, struct slw_arena *a,
     const struct train_candidate *c = in->candidate;
     const char *log_path = slw_path(a, in->dir, "log.txt");
     const char *argv[] = {
-        slw_proc_self_path(), "exec", "--", "/bin/sh", "-c",
+        slw_proc_self_path(),      "exec", "--", "/bin/sh", "-c",
         slw_arena_strz(a, c->run), NULL};
     const struct slw_proc_spec spec = {
         .argv = argv,
@@ -308,10 +307,9 @@ command_run(const struct train_script_run *in, struct slw_arena *a,
     *out_log = log_tail(log_path, a);
     const struct slw_str last = last_lines(*out_log, a);
     if (result.timed_out)
-        return slw_fail(err, SLW_TIMEOUT,
-                        "the script ran longer than %lld ms%s%.*s",
-                        (long long)c->timeout_ms, last.len ? ": " : "",
-                        SLW_FMT(last));
+        return slw_fail(
+            err, SLW_TIMEOUT, "the script ran longer than %lld ms%s%.*s",
+            (long long)c->timeout_ms, last.len ? ": " : "", SLW_FMT(last));
     if (result.exit_code == -1)
         return slw_fail(err, SLW_INVALID,
                         "the script was ended by signal %d%s%.*s",
@@ -344,15 +342,15 @@ predictions_parse(struct slw_str text, const char *name, size_t want,
         struct slw_err why;
         if (slw_str_f64(line, &v, &why) != SLW_OK)
             return slw_fail(err, SLW_INVALID,
-                            "line %zu of %s is '%.*s', not a number",
-                            count + 2, name, SLW_FMT(line));
+                            "line %zu of %s is '%.*s', not a number", count + 2,
+                            name, SLW_FMT(line));
         if (count < want)
             out[count] = v;
         count++;
     }
     if (count != want)
-        return slw_fail(err, SLW_INVALID,
-                        "%s has %zu numbers for %zu rows", name, count, want);
+        return slw_fail(err, SLW_INVALID, "%s has %zu numbers for %zu rows",
+                        name, count, want);
     return SLW_OK;
 }
 
@@ -421,8 +419,8 @@ model_read(const struct train_script_run *in, struct slw_arena *a,
         if (model_check(in, slw_buf_view(&bytes), a, out, &why) == SLW_OK)
             out->model = slw_arena_str(a, slw_buf_view(&bytes));
         else
-            out->note = slw_arena_printf(a, "%s cannot be served: %s",
-                                         names[i], why.msg);
+            out->note = slw_arena_printf(a, "%s cannot be served: %s", names[i],
+                                         why.msg);
         return SLW_OK;
     }
     out->note = SLW_STR("it wrote no model.ubj or model.json, so it cannot be"

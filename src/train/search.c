@@ -42,9 +42,8 @@ void
 train_step_done(struct train_search *s, struct slw_str name, double value)
 {
     s->step_done++;
-    if (isnan(value) ||
-        (s->best_name.len &&
-         !train_metric_better(s->def.metric, value, s->best)))
+    if (isnan(value) || (s->best_name.len &&
+                         !train_metric_better(s->def.metric, value, s->best)))
         return;
     s->best = value;
     s->best_name = name;
@@ -90,8 +89,7 @@ model_measure(const struct train_set *set, enum slw_flavour flavour,
     slw_model_unref(m);
     train_measure(rows, yhat, &metrics);
     if (metrics.bad_count > 0 || metrics.row_count == 0)
-        return slw_fail(err, SLW_INVALID,
-                        "%lld of %zu answers are no numbers",
+        return slw_fail(err, SLW_INVALID, "%lld of %zu answers are no numbers",
                         (long long)metrics.bad_count, rows->count);
     *out_yhat = yhat;
     *out = metrics;
@@ -131,8 +129,9 @@ trial_fit(struct train_search *s, const struct train_candidate *c,
     TRY(model_measure(&s->set, c->flavour, slw_buf_view(&fit->bytes),
                       &s->set.valid, &a, &yhat, out, err));
     if (isnan(train_metric_of(s->def.metric, out)))
-        return slw_fail(err, SLW_INVALID, "%s is not defined on the validation"
-                                          " rows",
+        return slw_fail(err, SLW_INVALID,
+                        "%s is not defined on the validation"
+                        " rows",
                         train_metric_name(s->def.metric));
     return SLW_OK;
 }
@@ -233,11 +232,11 @@ fitted_run(struct train_search *s, struct train_entry *e, struct slw_err *err)
         e->note = slw_arena_printf(s->ctx->arena, "fitted again: %s", why.msg);
         return SLW_OK;
     }
-    e->note = e->failed ? slw_arena_printf(s->ctx->arena,
-                                           "%lld trials failed, the last: %.*s",
-                                           (long long)e->failed,
-                                           SLW_FMT(e->note))
-                        : SLW_STR("");
+    e->note = e->failed
+                  ? slw_arena_printf(s->ctx->arena,
+                                     "%lld trials failed, the last: %.*s",
+                                     (long long)e->failed, SLW_FMT(e->note))
+                  : SLW_STR("");
     return train_record_best(s, e, err);
 }
 
@@ -355,10 +354,10 @@ choose(struct train_search *s, struct train_entry **out, struct slw_err *err)
                                                    first's */
         if (!e->servable || !e->has_valid || !e->has_test)
             continue;
-        if (!best || train_metric_better(
-                         s->def.metric,
-                         train_metric_of(s->def.metric, &e->valid),
-                         train_metric_of(s->def.metric, &best->valid)))
+        if (!best ||
+            train_metric_better(s->def.metric,
+                                train_metric_of(s->def.metric, &e->valid),
+                                train_metric_of(s->def.metric, &best->valid)))
             best = e;
     }
     if (best) {
@@ -457,8 +456,8 @@ search_begin(struct train_search *s, struct slw_err *err)
                        &s->set, err));
     if (slw_model_load(&s->rule, SLW_FLAVOUR_RULE, &s->set.sig,
                        s->def.fallback_sql, err) != SLW_OK)
-        return slw_err_prefix(err, "fallback '%.*s': ",
-                              SLW_FMT(s->def.fallback_sql));
+        return slw_err_prefix(
+            err, "fallback '%.*s': ", SLW_FMT(s->def.fallback_sql));
     return train_record_begin(s, err);
 }
 
@@ -485,9 +484,9 @@ train_search_frame(struct slw_job_ctx *ctx, const struct slw_train_spec *spec,
     if (rc != SLW_OK)
         train_record_failed(&s, err);
     slw_model_unref(s.rule);
-    return rc == SLW_OK ? rc
-                        : slw_err_prefix(err, "model '%.*s': ",
-                                         SLW_FMT(s.def.name));
+    return rc == SLW_OK
+               ? rc
+               : slw_err_prefix(err, "model '%.*s': ", SLW_FMT(s.def.name));
 }
 
 enum slw_rc

@@ -23,8 +23,7 @@ struct known {
 static const struct known KNOWN[] = {
     {SLW_FLAVOUR_XGBOOST, "eta", false, 1e-6, 1, TRAIN_LOG, 0.03, 0.3},
     {SLW_FLAVOUR_XGBOOST, "max_depth", true, 1, 16, TRAIN_UNIFORM, 2, 6},
-    {SLW_FLAVOUR_XGBOOST, "min_child_weight", false, 0, 1e9, TRAIN_LOG, 1,
-     100},
+    {SLW_FLAVOUR_XGBOOST, "min_child_weight", false, 0, 1e9, TRAIN_LOG, 1, 100},
     {SLW_FLAVOUR_XGBOOST, "subsample", false, 0.01, 1, TRAIN_UNIFORM, 0.5, 1},
     {SLW_FLAVOUR_XGBOOST, "colsample", false, 0.01, 1, TRAIN_UNIFORM, 0.3, 1},
     {SLW_FLAVOUR_XGBOOST, "rounds", true, 1, 4096, TRAIN_FIXED, 150, 150},
@@ -88,8 +87,7 @@ range_parse(const struct train_candidate *c, const struct known *k,
             struct slw_err *err)
 {
     const size_t len = slw_json_len(v);
-    const struct slw_str word =
-        slw_json_str_or(slw_json_at(v, 2), SLW_STR(""));
+    const struct slw_str word = slw_json_str_or(slw_json_at(v, 2), SLW_STR(""));
     if (len < 2 || len > 3 || !is_number(slw_json_at(v, 0)) ||
         !is_number(slw_json_at(v, 1)) ||
         (len == 3 && !slw_str_eqz(word, "log")))
@@ -203,8 +201,7 @@ train_spaces_parse(struct train_candidate *c, const struct json_t *json,
                         "candidate %.*s must be an object of parameters, as in"
                         " {\"max_depth\": [2, 6]}",
                         SLW_FMT(c->name));
-    c->spaces = SLW_ARENA_NEW(a, struct train_space,
-                              SLW_ARRAY_LEN(KNOWN) + 1);
+    c->spaces = SLW_ARENA_NEW(a, struct train_space, SLW_ARRAY_LEN(KNOWN) + 1);
     for (void *it = slw_json_iter(json); it; it = slw_json_next(json, it)) {
         const struct slw_str key = slw_json_iter_key(it);
         const struct json_t *v = slw_json_iter_value(it);
@@ -275,8 +272,7 @@ draw(const struct train_space *sp, struct slw_rng *rng)
             0);
     if (sp->kind == TRAIN_UNIFORM && sp->is_count)
         return sp->least +
-               (double)slw_rng_below(
-                   rng, (uint64_t)(sp->most - sp->least) + 1);
+               (double)slw_rng_below(rng, (uint64_t)(sp->most - sp->least) + 1);
     if (sp->kind == TRAIN_UNIFORM)
         v = sp->least + (sp->most - sp->least) * slw_rng_f64(rng);
     if (sp->kind == TRAIN_LOG)
@@ -299,8 +295,8 @@ train_spaces_draw(const struct train_candidate *c, int64_t seed, int64_t trial,
                   struct slw_arena *a)
 {
     struct slw_rng rng;
-    const struct slw_str name = slw_arena_printf(
-        a, "%.*s/%lld", SLW_FMT(c->name), (long long)trial);
+    const struct slw_str name =
+        slw_arena_printf(a, "%.*s/%lld", SLW_FMT(c->name), (long long)trial);
     slw_rng_init_named(&rng, (uint64_t)seed, name);
     SLW_AUTO(slw_buf, text);
     struct slw_jw w;

@@ -31,8 +31,7 @@ column_fail(const struct slw_frame *f, const char *what, struct slw_str name,
     SLW_AUTO(slw_buf, list);
     slw_buf_init(&list, 300); /* as much as a sentence holds */
     for (size_t i = 0; i < f->column_count; i++)
-        slw_buf_printf(&list, "%s%.*s", i ? ", " : "",
-                       SLW_FMT(f->columns[i]));
+        slw_buf_printf(&list, "%s%.*s", i ? ", " : "", SLW_FMT(f->columns[i]));
     return slw_fail(err, SLW_INVALID,
                     "%s '%.*s', which no feature view yields%s (columns:"
                     " %.*s%s)",
@@ -65,8 +64,7 @@ names_check(const struct slw_frame *f, const struct train_def *def,
 /* Columns of the signature, in the frame's order. */
 static enum slw_rc
 columns_choose(const struct slw_frame *f, const struct train_def *def,
-               struct slw_arena *a, struct train_set *out,
-               struct slw_err *err)
+               struct slw_arena *a, struct train_set *out, struct slw_err *err)
 {
     TRY(names_check(f, def, err));
     out->sig.columns = SLW_ARENA_NEW(a, struct slw_str, f->column_count + 1);
@@ -201,12 +199,11 @@ rows_init(struct train_rows *rows, size_t count, const struct train_set *set,
                         "%zu rows of %zu columns do not fit in memory: train"
                         " on less time (train_from) or fewer features",
                         count, columns);
-    rows->x = SLW_ARENA_NEW(a, double, count * columns + 1);
+    rows->x = SLW_ARENA_NEW(a, double, count *columns + 1);
     rows->fit_x =
-        relative ? SLW_ARENA_NEW(a, double, count * columns + 1) : rows->x;
+        relative ? SLW_ARENA_NEW(a, double, count *columns + 1) : rows->x;
     rows->target = SLW_ARENA_NEW(a, double, count + 1);
-    rows->fit_y =
-        relative ? SLW_ARENA_NEW(a, double, count + 1) : rows->target;
+    rows->fit_y = relative ? SLW_ARENA_NEW(a, double, count + 1) : rows->target;
     rows->base = relative ? SLW_ARENA_NEW(a, double, count + 1) : NULL;
     rows->event_ms = SLW_ARENA_NEW(a, int64_t, count + 1);
     return SLW_OK;

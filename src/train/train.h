@@ -36,11 +36,9 @@ SLW_MUST_USE enum slw_rc slw_train_model_put(struct slw_tx *tx, int64_t now_ms,
                                              struct slw_str name,
                                              struct slw_str def_json,
                                              struct slw_err *err);
-SLW_MUST_USE enum slw_rc slw_train_model_get(struct slw_tx *tx,
-                                             struct slw_str name,
-                                             struct slw_arena *a,
-                                             struct slw_str *out_def_json,
-                                             struct slw_err *err);
+SLW_MUST_USE enum slw_rc
+slw_train_model_get(struct slw_tx *tx, struct slw_str name, struct slw_arena *a,
+                    struct slw_str *out_def_json, struct slw_err *err);
 SLW_MUST_USE enum slw_rc slw_train_model_list(struct slw_tx *tx,
                                               struct slw_arena *a,
                                               struct slw_str **out_names,
@@ -62,13 +60,13 @@ struct slw_train_spec {
                                     with a clear sentence */
 };
 struct slw_train_result {
-    struct slw_str release;  /* JSON of the release document (see registry.h) */
-    struct slw_str table;    /* JSON [{"candidate","trials","failed","run_id",
-                                "params","valid":{metrics},"test":{metrics},
-                                "seconds","chosen":bool,"servable":bool,
-                                "note"}], the rule among them */
-    struct slw_str run_id;   /* parent run; trials are its children */
-    struct slw_str candidate;/* chosen: best on validation that can be served*/
+    struct slw_str release; /* JSON of the release document (see registry.h) */
+    struct slw_str table;   /* JSON [{"candidate","trials","failed","run_id",
+                               "params","valid":{metrics},"test":{metrics},
+                               "seconds","chosen":bool,"servable":bool,
+                               "note"}], the rule among them */
+    struct slw_str run_id;  /* parent run; trials are its children */
+    struct slw_str candidate; /* chosen: best on validation that can be served*/
 };
 /* Build the frame, split it, search, refit the best of each candidate on
  * train + validation, score all on the test window, choose by validation.
@@ -101,9 +99,9 @@ SLW_MUST_USE enum slw_rc slw_train_reproduce(struct slw_job_ctx *ctx,
 #define SLW_PROFILE_ROW_MAX 200000
 struct slw_profile {
     size_t row_count, column_count;
-    struct slw_str *columns;  /* features, then "prediction" */
-    int64_t *event_ms;        /* [row_count] ascending */
-    double *values;           /* [column_count][row_count], column-major */
+    struct slw_str *columns; /* features, then "prediction" */
+    int64_t *event_ms;       /* [row_count] ascending */
+    double *values;          /* [column_count][row_count], column-major */
 };
 /* Append it to a buffer.  Errors LIMIT, INVALID: counts out of range. */
 SLW_MUST_USE enum slw_rc slw_profile_write(const struct slw_profile *p,

@@ -47,7 +47,7 @@ struct train_space {
 struct train_candidate {
     struct slw_str name; /* "xgboost", or a script's own */
     bool is_script;
-    enum slw_flavour flavour; /* of what is fitted; scripts: XGBOOST */
+    enum slw_flavour flavour;   /* of what is fitted; scripts: XGBOOST */
     struct train_space *spaces; /* [space_count], by name */
     size_t space_count;
     /* scripts only */
@@ -100,11 +100,11 @@ struct slw_str train_params_final(enum slw_flavour flavour,
 /* ---- rows (split.c) ---- */
 struct train_rows {
     size_t count;
-    double *x;        /* [count][column_count], as a request would bring it */
-    double *fit_x;    /* the same with the relative_to column 0 */
-    double *fit_y;    /* what a trainer fits: target, or target / base - 1 */
-    double *target;   /* [count] in the target's unit */
-    double *base;     /* [count] the relative_to column; NULL: not relative */
+    double *x;      /* [count][column_count], as a request would bring it */
+    double *fit_x;  /* the same with the relative_to column 0 */
+    double *fit_y;  /* what a trainer fits: target, or target / base - 1 */
+    double *target; /* [count] in the target's unit */
+    double *base;   /* [count] the relative_to column; NULL: not relative */
     int64_t *event_ms;
 };
 /* The frame, cut by time.  All in the arena. */
@@ -147,7 +147,7 @@ struct train_entry {
     struct slw_metrics valid, test;
     bool has_valid, has_test, servable, chosen;
     double seconds;
-    int rounds; /* of the best trial */
+    int rounds;           /* of the best trial */
     struct slw_str bytes; /* the model refitted; in the arena */
     enum slw_flavour flavour;
     char engine[32], engine_version[64];
@@ -161,7 +161,7 @@ struct train_search {
     struct train_def def;
     struct train_set set;
     int64_t seed, trials;
-    struct slw_model *rule;   /* owned */
+    struct slw_model *rule;      /* owned */
     struct train_entry *entries; /* candidates by name, then the rule */
     size_t entry_count;
     int64_t experiment_id;
@@ -180,26 +180,20 @@ SLW_MUST_USE enum slw_rc train_search_frame(struct slw_job_ctx *ctx,
                                             struct slw_train_result *out,
                                             struct slw_err *err);
 /* Features of a definition as of a time. */
-SLW_MUST_USE enum slw_rc train_frame_get(struct slw_store *store,
-                                         const struct train_def *def,
-                                         const struct json_t *pins,
-                                         const struct json_t *views,
-                                         int64_t as_of_ms, struct slw_arena *a,
-                                         struct slw_frame *out,
-                                         struct slw_err *err);
+SLW_MUST_USE enum slw_rc
+train_frame_get(struct slw_store *store, const struct train_def *def,
+                const struct json_t *pins, const struct json_t *views,
+                int64_t as_of_ms, struct slw_arena *a, struct slw_frame *out,
+                struct slw_err *err);
 /* Fit, on rows of the set.  valid NULL: to the end, without stopping. */
-SLW_MUST_USE enum slw_rc train_fit_rows(const struct train_set *set,
-                                        enum slw_flavour flavour,
-                                        enum train_metric metric,
-                                        const struct train_rows *rows,
-                                        const struct train_rows *valid,
-                                        struct slw_str params, int64_t seed,
-                                        struct train_fit_out *out,
-                                        struct slw_err *err);
+SLW_MUST_USE enum slw_rc
+train_fit_rows(const struct train_set *set, enum slw_flavour flavour,
+               enum train_metric metric, const struct train_rows *rows,
+               const struct train_rows *valid, struct slw_str params,
+               int64_t seed, struct train_fit_out *out, struct slw_err *err);
 void train_step(struct train_search *s, struct slw_str what, int64_t trial,
                 int64_t trial_count);
-void train_step_done(struct train_search *s, struct slw_str name,
-                     double value);
+void train_step_done(struct train_search *s, struct slw_str name, double value);
 /* The table as JSON text, in the arena. */
 struct slw_str train_table_text(const struct train_search *s);
 
@@ -242,8 +236,8 @@ SLW_MUST_USE enum slw_rc train_record_begin(struct train_search *s,
 struct train_trial {
     const struct train_candidate *candidate;
     int64_t number;
-    struct slw_str params; /* JSON */
-    struct slw_str run_id; /* "" : made here */
+    struct slw_str params;           /* JSON */
+    struct slw_str run_id;           /* "" : made here */
     const struct slw_metrics *valid; /* NULL: failed */
     const double *curve;
     size_t curve_count;
@@ -265,11 +259,9 @@ SLW_MUST_USE enum slw_rc train_record_best(struct train_search *s,
                                            const struct train_entry *e,
                                            struct slw_err *err);
 /* Bytes as an artifact of a run. */
-SLW_MUST_USE enum slw_rc train_record_file(struct train_search *s,
-                                           struct slw_str run_id,
-                                           const char *path,
-                                           struct slw_str bytes,
-                                           struct slw_err *err);
+SLW_MUST_USE enum slw_rc
+train_record_file(struct train_search *s, struct slw_str run_id,
+                  const char *path, struct slw_str bytes, struct slw_err *err);
 /* Table, model file and metrics of the chosen one; the parent run ends. */
 SLW_MUST_USE enum slw_rc train_record_end(struct train_search *s,
                                           const struct train_entry *chosen,
@@ -284,13 +276,11 @@ SLW_MUST_USE enum slw_rc train_release_text(struct train_search *s,
                                             struct slw_str *out,
                                             struct slw_err *err);
 /* The frame's newest rows with the model's answers. */
-SLW_MUST_USE enum slw_rc train_profile_make(const struct slw_frame *frame,
-                                            const struct train_set *set,
-                                            const struct slw_model *m,
-                                            int64_t reference_ms,
-                                            struct slw_arena *a,
-                                            struct slw_profile *out,
-                                            struct slw_err *err);
+SLW_MUST_USE enum slw_rc
+train_profile_make(const struct slw_frame *frame, const struct train_set *set,
+                   const struct slw_model *m, int64_t reference_ms,
+                   struct slw_arena *a, struct slw_profile *out,
+                   struct slw_err *err);
 /* SHA-256 of a node's canonical text. */
 struct slw_str train_node_hash(const struct json_t *v, struct slw_arena *a);
 /* File name of a model of a flavour: "model.ubj". */

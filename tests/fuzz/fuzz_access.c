@@ -56,8 +56,8 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     struct slw_err err = {0};
     enum slw_role role = SLW_ROLE_NONE;
     SLW_ASSERT(ready(&err) == SLW_OK);
-    const enum slw_rc rc = slw_access_check(
-        access_table, fuzz_str(data, size), &role, &err);
+    const enum slw_rc rc =
+        slw_access_check(access_table, fuzz_str(data, size), &role, &err);
     /* 32 random bytes: no input has them. */
     fuzz_refused(rc, &err, FUZZ_RC(DENIED));
     SLW_ASSERT(role == SLW_ROLE_NONE);

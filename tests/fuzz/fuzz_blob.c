@@ -76,8 +76,7 @@ mend(uint8_t *file, size_t size, unsigned how)
     if (how & 2) {
         put_u32(file + 16, (uint32_t)(size - HEAD_SIZE));
         put_u32(file + 20, 0);
-        put_u32(file + 24,
-                slw_crc32c(0, file + HEAD_SIZE, size - HEAD_SIZE));
+        put_u32(file + 24, slw_crc32c(0, file + HEAD_SIZE, size - HEAD_SIZE));
     }
     if (how & 4)
         put_u32(file + 28, slw_crc32c(0, file, 28));

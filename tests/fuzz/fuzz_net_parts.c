@@ -57,8 +57,8 @@ path_find(const struct net_router *r, struct slw_str path)
         SLW_AUTO(slw_arena, a);
         struct net_match m = {0};
         struct slw_err err = {0};
-        const enum slw_rc rc = net_router_find(r, slw_str_of(methods[i]), path,
-                                               &a, &m, &err);
+        const enum slw_rc rc =
+            net_router_find(r, slw_str_of(methods[i]), path, &a, &m, &err);
         if (rc != SLW_OK) {
             fuzz_refused(rc, &err, FUZZ_RC(INVALID));
             continue;

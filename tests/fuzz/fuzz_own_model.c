@@ -14,8 +14,8 @@ int
 LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     static struct slw_str names[] = {{"a", 1}, {"b", 1}, {"c", 1}, {"d", 1}};
-    static const double x[] = {0.1, NAN, -3, 2, INFINITY, 5, 5, 5,
-                               1e308, -1e308, 5e-324, 0};
+    static const double x[] = {0.1, NAN, -3,    2,      INFINITY, 5,
+                               5,   5,   1e308, -1e308, 5e-324,   0};
     static const char *const magics[] = {"SLWSVR1\n", "SLWARN1\n"};
     if (size < 1)
         return 0;
@@ -31,15 +31,16 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         const uint32_t crc = slw_crc32c(0, bytes, len - 4);
         memcpy(bytes + len - 4, &crc, 4);
     }
-    const enum slw_rc rc = slw_model_load(
-        &m, how & 1 ? SLW_FLAVOUR_ARNET : SLW_FLAVOUR_SVR, &sig,
-        (struct slw_str){bytes, len}, &err);
+    const enum slw_rc rc =
+        slw_model_load(&m, how & 1 ? SLW_FLAVOUR_ARNET : SLW_FLAVOUR_SVR, &sig,
+                       (struct slw_str){bytes, len}, &err);
     slw_free(bytes); /* a model keeps nothing of them */
     if (rc == SLW_OK) {
         double y[3];
-        slw_model_predict(m, x, SLW_ARRAY_LEN(x) / sig.column_count > 3
-                                    ? 3
-                                    : SLW_ARRAY_LEN(x) / sig.column_count,
+        slw_model_predict(m, x,
+                          SLW_ARRAY_LEN(x) / sig.column_count > 3
+                              ? 3
+                              : SLW_ARRAY_LEN(x) / sig.column_count,
                           y);
     } else {
         fuzz_refused(rc, &err,

@@ -36,8 +36,8 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         SLW_ASSERT(q.column_count == p.column_count);
         for (size_t i = 0; i < p.column_count; i++)
             SLW_ASSERT(slw_str_eq(p.columns[i], q.columns[i]));
-        SLW_ASSERT(memcmp(p.values, q.values,
-                          p.row_count * p.column_count * 8) == 0);
+        SLW_ASSERT(
+            memcmp(p.values, q.values, p.row_count * p.column_count * 8) == 0);
     } else {
         fuzz_refused(rc, &err, FUZZ_RC(CORRUPT) | FUZZ_RC(LIMIT));
     }

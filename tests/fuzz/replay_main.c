@@ -171,9 +171,8 @@ static void
 mutate(struct slw_buf *b, struct slw_rng *rng)
 {
     static const char odd[] = "\0\x01\x7f\x80\xff\"\\'`{}[]():,;.%/=<>-+eE0 \n";
-    static const uint32_t edges[] = {0,          1,          0x7f,
-                                     0xff,       0x7fff,     0xffff,
-                                     0x7fffffff, 0x80000000, 0xffffffff};
+    static const uint32_t edges[] = {
+        0, 1, 0x7f, 0xff, 0x7fff, 0xffff, 0x7fffffff, 0x80000000, 0xffffffff};
     const size_t at = below(rng, b->len), left = b->len - at;
     size_t count = 1 + below(rng, 16);
     count = count < left ? count : left;

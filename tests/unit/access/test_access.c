@@ -29,9 +29,9 @@ make(const char *name, enum slw_role role, char secret[64])
     struct slw_err err;
     SLW_AUTO(slw_tx, tx);
     assert_ok(slw_tx_begin(&tx, store, &err), err);
-    assert_ok(slw_access_token_make(&tx, 1000, slw_str_of(name), role, secret,
-                                    &err),
-              err);
+    assert_ok(
+        slw_access_token_make(&tx, 1000, slw_str_of(name), role, secret, &err),
+        err);
     assert_ok(slw_tx_commit(&tx, &err), err);
 }
 

@@ -10,11 +10,11 @@
 
 static char dir[256];
 
-static const char HEAD[]
-    = "struct err { int rc; const char *where; char msg[512]; };\n"
-      "struct head { int abi; const char *name, *remedy;\n"
-      "  int (*open)(const char *, const void **, char *, struct err *); };\n"
-      "static int opened;\n";
+static const char HEAD[] =
+    "struct err { int rc; const char *where; char msg[512]; };\n"
+    "struct head { int abi; const char *name, *remedy;\n"
+    "  int (*open)(const char *, const void **, char *, struct err *); };\n"
+    "static int opened;\n";
 
 /* Compile a plug-in into the folder; false when there is no compiler. */
 static bool
@@ -27,12 +27,12 @@ plugin_build(const char *name, const char *body)
     const char *cc = getenv("CC") ? getenv("CC") : "cc";
     struct slw_err err;
     SLW_AUTO(slw_proc_result, r);
-    struct slw_proc_spec spec
-        = {.argv = (const char *const[]){"sh", "-c",
-                                         "exec $0 -shared -fPIC -x c - -o $1",
-                                         cc, out, NULL},
-           .capture = true,
-           .stdin_text = slw_buf_view(&source)};
+    struct slw_proc_spec spec = {
+        .argv = (const char *const[]){"sh", "-c",
+                                      "exec $0 -shared -fPIC -x c - -o $1", cc,
+                                      out, NULL},
+        .capture = true,
+        .stdin_text = slw_buf_view(&source)};
     assert_ok(slw_proc_run(&spec, &r, &err), err);
     if (r.exit_code == 127)
         return false;

@@ -110,8 +110,8 @@ missing_files_are_not_found_and_named(void **state)
                  "no/such");
     assert_fails(slw_file_sha256(path, hex, &f.err), SLW_NOT_FOUND, f.err,
                  "no/such");
-    assert_fails(slw_file_put(path, SLW_STR("x"), &f.err), SLW_NOT_FOUND,
-                 f.err, "no/such");
+    assert_fails(slw_file_put(path, SLW_STR("x"), &f.err), SLW_NOT_FOUND, f.err,
+                 "no/such");
     assert_int_equal(size, 7);
     assert_string_equal(hex, "kept");
     assert_false(slw_file_exists(path));
@@ -144,8 +144,8 @@ a_write_that_fails_half_way_keeps_the_old_file(void **state)
         signal(SIGXFSZ, SIG_IGN);
         setrlimit(RLIMIT_FSIZE, &limit);
         struct slw_err err;
-        enum slw_rc rc = slw_file_put(
-            path, (struct slw_str){big, sizeof big}, &err);
+        enum slw_rc rc =
+            slw_file_put(path, (struct slw_str){big, sizeof big}, &err);
         _exit(rc == SLW_IO && strstr(err.msg, "File too large") ? 0 : 1);
     }
     int status = -1;
@@ -171,8 +171,8 @@ a_process_killed_while_writing_leaves_a_whole_file(void **state)
             struct slw_err err;
             for (char c = 'a';; c = c == 'z' ? 'a' : (char)(c + 1)) {
                 memset(bytes, c, SIZE);
-                if (slw_file_put(path, (struct slw_str){bytes, SIZE}, &err)
-                    != SLW_OK)
+                if (slw_file_put(path, (struct slw_str){bytes, SIZE}, &err) !=
+                    SLW_OK)
                     _exit(1);
             }
         }
@@ -254,8 +254,8 @@ folders_are_made_with_parents_and_removed_with_content(void **state)
     assert_ok(slw_file_put(file, SLW_STR("x"), &f.err), f.err);
     assert_fails(slw_dir_make(file, &f.err), SLW_IO, f.err,
                  "a file of that name exists");
-    assert_int_equal(
-        slw_dir_make(slw_path(&f.arena, file, "below"), &f.err), SLW_IO);
+    assert_int_equal(slw_dir_make(slw_path(&f.arena, file, "below"), &f.err),
+                     SLW_IO);
     assert_fails(slw_dir_make("", &f.err), SLW_INVALID, f.err, "path");
 
     /* A link out of the tree is removed, not followed. */
@@ -308,9 +308,9 @@ each_entry_is_visited_in_byte_order_until_one_fails(void **state)
     assert_fails(slw_dir_each(d, name_note, &until, &f.err), SLW_CONFLICT,
                  f.err, "each/b");
     assert_string_equal(until.text, "10 9 C a aa/ ");
-    assert_fails(slw_dir_each(slw_path(&f.arena, d, "none"), name_note, &n,
-                              &f.err),
-                 SLW_NOT_FOUND, f.err, "none");
+    assert_fails(
+        slw_dir_each(slw_path(&f.arena, d, "none"), name_note, &n, &f.err),
+        SLW_NOT_FOUND, f.err, "none");
 }
 
 static void
@@ -324,8 +324,8 @@ a_held_lock_is_busy_until_it_is_given_back(void **state)
         assert_ok(slw_file_lock_take(&first, path, &f.err), f.err);
         char part[40];
         snprintf(part, sizeof part, "pid %ld", (long)getpid());
-        assert_fails(slw_file_lock_take(&second, path, &f.err), SLW_BUSY,
-                     f.err, part);
+        assert_fails(slw_file_lock_take(&second, path, &f.err), SLW_BUSY, f.err,
+                     part);
         assert_int_equal(second.fd_plus_1, 0);
     }
     SLW_AUTO(slw_file_lock, third);

@@ -66,9 +66,9 @@ crc32c_equals_the_vectors_of_rfc_3720(void **state)
     assert_int_equal(slw_crc32c(0, "", 0), 0);
     /* In two pieces, at every place. */
     for (size_t i = 0; i <= 9; i++)
-        assert_int_equal(slw_crc32c(slw_crc32c(0, "123456789", i),
-                                    "123456789" + i, 9 - i),
-                         0xE3069283u);
+        assert_int_equal(
+            slw_crc32c(slw_crc32c(0, "123456789", i), "123456789" + i, 9 - i),
+            0xE3069283u);
 }
 
 static void
@@ -111,17 +111,16 @@ xoshiro_gives_the_published_sequence(void **state)
 {
     /* State 1,2,3,4: first outputs of the authors' reference code, as in the
      * test of Rust's rand_xoshiro. */
-    static const uint64_t expected[]
-        = {11520u,
-           0u,
-           1509978240u,
-           1215971899390074240u,
-           1216172134540287360u,
-           607988272756665600u,
-           16172922978634559625u,
-           8476171486693032832u,
-           10595114339597558777u,
-           2904607092377533576u};
+    static const uint64_t expected[] = {11520u,
+                                        0u,
+                                        1509978240u,
+                                        1215971899390074240u,
+                                        1216172134540287360u,
+                                        607988272756665600u,
+                                        16172922978634559625u,
+                                        8476171486693032832u,
+                                        10595114339597558777u,
+                                        2904607092377533576u};
     struct slw_rng r = {{1, 2, 3, 4}};
     for (size_t i = 0; i < ARRAY_LEN(expected); i++)
         assert_true(slw_rng_u64(&r) == expected[i]);
@@ -166,8 +165,8 @@ below_is_uniform_and_in_range(void **state)
         assert_true(llabs(counts[i] - 10000) < 456);
     assert_int_equal(slw_rng_below(&r, 1), 0);
     for (int i = 0; i < 1000; i++)
-        assert_true(slw_rng_below(&r, UINT64_MAX / 2 + 2)
-                    <= UINT64_MAX / 2 + 1);
+        assert_true(slw_rng_below(&r, UINT64_MAX / 2 + 2) <=
+                    UINT64_MAX / 2 + 1);
 }
 
 static void

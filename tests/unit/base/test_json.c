@@ -22,10 +22,14 @@ every_type_is_recognised_at_the_root(void **state)
         const char *text;
         enum slw_json_type type;
     } cases[] = {
-        {"null", SLW_JSON_NULL},  {" true ", SLW_JSON_BOOL},
-        {"5", SLW_JSON_INT},      {"5.0", SLW_JSON_REAL},
-        {"1e2", SLW_JSON_REAL},   {"\"x\"", SLW_JSON_STR},
-        {"[1]", SLW_JSON_ARRAY},  {"{}", SLW_JSON_OBJECT},
+        {"null", SLW_JSON_NULL},
+        {" true ", SLW_JSON_BOOL},
+        {"5", SLW_JSON_INT},
+        {"5.0", SLW_JSON_REAL},
+        {"1e2", SLW_JSON_REAL},
+        {"\"x\"", SLW_JSON_STR},
+        {"[1]", SLW_JSON_ARRAY},
+        {"{}", SLW_JSON_OBJECT},
         {"-9223372036854775808", SLW_JSON_INT},
     };
     for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
@@ -343,9 +347,9 @@ one_end_too_many(void)
 static void
 misuse_of_the_writer_is_asserted(void **state)
 {
-    static void (*const misuses[])(void)
-        = {key_in_an_array, value_without_a_key, end_that_does_not_match,
-           end_behind_a_key, one_end_too_many};
+    static void (*const misuses[])(void) = {
+        key_in_an_array, value_without_a_key, end_that_does_not_match,
+        end_behind_a_key, one_end_too_many};
     for (size_t i = 0; i < ARRAY_LEN(misuses); i++) {
         pid_t pid = fork();
         if (pid == 0) {

@@ -49,8 +49,8 @@ static void
 output_and_exit_code_are_captured(void **state)
 {
     SLW_AUTO(slw_proc_result, r);
-    r = ran((struct slw_proc_spec){
-        .argv = SH("echo out; echo err >&2; exit 3"), .capture = true});
+    r = ran((struct slw_proc_spec){.argv = SH("echo out; echo err >&2; exit 3"),
+                                   .capture = true});
     assert_int_equal(r.exit_code, 3);
     assert_int_equal(r.signal, 0);
     assert_false(r.timed_out);
@@ -62,8 +62,8 @@ static void
 a_signal_that_ends_the_child_is_reported(void **state)
 {
     SLW_AUTO(slw_proc_result, r);
-    r = ran((struct slw_proc_spec){.argv = SH("kill -USR1 $$"),
-                                   .capture = true});
+    r = ran(
+        (struct slw_proc_spec){.argv = SH("kill -USR1 $$"), .capture = true});
     assert_int_equal(r.exit_code, -1);
     assert_int_equal(r.signal, SIGUSR1);
 }
@@ -92,9 +92,8 @@ a_child_that_does_not_read_its_input_is_no_error(void **state)
     char *text = slw_alloc(1000000);
     memset(text, 'x', 1000000);
     SLW_AUTO(slw_proc_result, r);
-    r = ran((struct slw_proc_spec){.argv = ARGV("true"),
-                                   .capture = true,
-                                   .stdin_text = {text, 1000000}});
+    r = ran((struct slw_proc_spec){
+        .argv = ARGV("true"), .capture = true, .stdin_text = {text, 1000000}});
     assert_int_equal(r.exit_code, 0);
     slw_free(text);
 }
@@ -103,9 +102,8 @@ static void
 without_input_standard_input_is_empty(void **state)
 {
     SLW_AUTO(slw_proc_result, r);
-    r = ran((struct slw_proc_spec){.argv = ARGV("cat"),
-                                   .capture = true,
-                                   .timeout_ms = 10000});
+    r = ran((struct slw_proc_spec){
+        .argv = ARGV("cat"), .capture = true, .timeout_ms = 10000});
     assert_int_equal(r.exit_code, 0);
     assert_int_equal(r.out.len, 0);
 }
@@ -119,8 +117,7 @@ a_missing_program_or_folder_is_not_found(void **state)
     assert_fails(slw_proc_run(&spec, &r, &err), SLW_NOT_FOUND, err,
                  "no program 'no-such-program-anywhere'");
     spec = (struct slw_proc_spec){.argv = ARGV("true"), .dir = "/no/such"};
-    assert_fails(slw_proc_run(&spec, &r, &err), SLW_NOT_FOUND, err,
-                 "/no/such");
+    assert_fails(slw_proc_run(&spec, &r, &err), SLW_NOT_FOUND, err, "/no/such");
     spec = (struct slw_proc_spec){.argv = ARGV("/etc/passwd")};
     assert_fails(slw_proc_run(&spec, &r, &err), SLW_IO, err,
                  "Permission denied");
@@ -305,9 +302,8 @@ folder_and_log_file_are_used(void **state)
         assert_int_equal(r.exit_code, 0);
     }
     SLW_AUTO(slw_proc_result, r);
-    r = ran((struct slw_proc_spec){.argv = ARGV("cat", "log"),
-                                   .dir = dir,
-                                   .capture = true});
+    r = ran((struct slw_proc_spec){
+        .argv = ARGV("cat", "log"), .dir = dir, .capture = true});
     snprintf(expected, sizeof expected, "%s\nerr\n%s\nerr\n", real, real);
     assert_string_equal(r.out.ptr, expected);
 }

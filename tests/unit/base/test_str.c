@@ -70,10 +70,20 @@ integers_read_to_the_very_ends_of_their_range(void **state)
 static void
 integers_refuse_junk_and_overflow_and_leave_the_output_alone(void **state)
 {
-    static const char *const bad[] = {
-        "",   "-",    "+",   " 1",   "1 ",  "1.0", "1e3",
-        "0x1", "--1", "1_0", "९", "9223372036854775808",
-        "-9223372036854775809", "99999999999999999999999999"};
+    static const char *const bad[] = {"",
+                                      "-",
+                                      "+",
+                                      " 1",
+                                      "1 ",
+                                      "1.0",
+                                      "1e3",
+                                      "0x1",
+                                      "--1",
+                                      "1_0",
+                                      "९",
+                                      "9223372036854775808",
+                                      "-9223372036854775809",
+                                      "99999999999999999999999999"};
     for (size_t i = 0; i < ARRAY_LEN(bad); i++) {
         struct slw_err err;
         int64_t v = 42;
@@ -202,10 +212,18 @@ every_double_survives_the_way_through_text(void **state)
 static void
 utf8_accepts_the_edges_of_every_length(void **state)
 {
-    static const char *const good[] = {
-        "",         "abc",          "\x7F",         "\xC2\x80",
-        "\xDF\xBF", "\xE0\xA0\x80", "\xED\x9F\xBF", "\xEE\x80\x80",
-        "\xEF\xBF\xBF", "\xF0\x90\x80\x80", "\xF4\x8F\xBF\xBF", "aü€😀"};
+    static const char *const good[] = {"",
+                                       "abc",
+                                       "\x7F",
+                                       "\xC2\x80",
+                                       "\xDF\xBF",
+                                       "\xE0\xA0\x80",
+                                       "\xED\x9F\xBF",
+                                       "\xEE\x80\x80",
+                                       "\xEF\xBF\xBF",
+                                       "\xF0\x90\x80\x80",
+                                       "\xF4\x8F\xBF\xBF",
+                                       "aü€😀"};
     for (size_t i = 0; i < ARRAY_LEN(good); i++)
         assert_true(slw_str_utf8_ok(S(good[i])));
 }
@@ -213,12 +231,22 @@ utf8_accepts_the_edges_of_every_length(void **state)
 static void
 utf8_refuses_overlong_surrogates_strays_and_stumps(void **state)
 {
-    static const char *const bad[] = {
-        "\x80",         "\xC0\x80",     "\xC1\xBF",         "\xC3",
-        "\xC3(",        "\xE0\x9F\xBF", "\xED\xA0\x80",     "\xE2\x82",
-        "\xE2(\xA1",    "\xF0\x8F\xBF\xBF", "\xF4\x90\x80\x80",
-        "\xF5\x80\x80\x80",
-        "\xF0\x9F\x98", "\xFE",         "\xFF",             "ok\xBF"};
+    static const char *const bad[] = {"\x80",
+                                      "\xC0\x80",
+                                      "\xC1\xBF",
+                                      "\xC3",
+                                      "\xC3(",
+                                      "\xE0\x9F\xBF",
+                                      "\xED\xA0\x80",
+                                      "\xE2\x82",
+                                      "\xE2(\xA1",
+                                      "\xF0\x8F\xBF\xBF",
+                                      "\xF4\x90\x80\x80",
+                                      "\xF5\x80\x80\x80",
+                                      "\xF0\x9F\x98",
+                                      "\xFE",
+                                      "\xFF",
+                                      "ok\xBF"};
     for (size_t i = 0; i < ARRAY_LEN(bad); i++)
         assert_false(slw_str_utf8_ok(S(bad[i])));
 }

@@ -45,8 +45,7 @@ maps_lists_and_scalars_keep_order_and_place(void **state)
     assert_int_equal(list->child->next->column, 5);
     const struct slw_yaml *map = list->child->next->next;
     assert_true(slw_str_eqz(slw_yaml_get(map, "l")->child->text, "x"));
-    assert_true(
-        slw_str_eqz(slw_yaml_get(root, "text")->text, "two\nlines\n"));
+    assert_true(slw_str_eqz(slw_yaml_get(root, "text")->text, "two\nlines\n"));
     assert_false(slw_yaml_get(root, "text")->plain);
     assert_null(slw_yaml_get(root, "absent"));
     assert_null(slw_yaml_get(list, "one"));
@@ -144,14 +143,14 @@ depth_and_number_of_values_are_limited(void **state)
     char deep[200];
     memset(deep, '[', 65);
     memset(deep + 65, ']', 65);
-    assert_int_equal(slw_yaml_parse(&a, "t", (struct slw_str){deep, 130},
-                                    &root, &err),
-                     SLW_INVALID);
+    assert_int_equal(
+        slw_yaml_parse(&a, "t", (struct slw_str){deep, 130}, &root, &err),
+        SLW_INVALID);
     /* 64 levels, the innermost empty, are fine. */
     memset(deep, '[', 64);
     memset(deep + 64, ']', 64);
-    enum slw_rc rc
-        = slw_yaml_parse(&a, "t", (struct slw_str){deep, 128}, &root, &err);
+    enum slw_rc rc =
+        slw_yaml_parse(&a, "t", (struct slw_str){deep, 128}, &root, &err);
     assert_ok(rc, err);
 
     /* Billion laughs: 10 levels of 10 aliases. */
@@ -176,8 +175,8 @@ the_parser_writes_nothing_on_standard_error(void **state)
     SLW_AUTO(slw_arena, a);
     struct slw_err err;
     struct slw_yaml *root;
-    enum slw_rc rc
-        = slw_yaml_parse(&a, "t", SLW_STR("a: [1\nb: }"), &root, &err);
+    enum slw_rc rc =
+        slw_yaml_parse(&a, "t", SLW_STR("a: [1\nb: }"), &root, &err);
     dup2(saved, 2);
     close(saved);
     off_t size = lseek(fd, 0, SEEK_END);
@@ -192,9 +191,9 @@ unknown_keys_are_named_with_the_nearest_right_one(void **state)
     static const char *const known[] = {"host", "port", "workers", NULL};
     SLW_AUTO(slw_arena, a);
     struct slw_err err;
-    assert_ok(slw_yaml_known(parsed(&a, "port: 1\nhost: x\n"), "t.yaml", known,
-                             &err),
-              err);
+    assert_ok(
+        slw_yaml_known(parsed(&a, "port: 1\nhost: x\n"), "t.yaml", known, &err),
+        err);
     assert_fails(slw_yaml_known(parsed(&a, "port: 1\nwokers: 2\n"), "t.yaml",
                                 known, &err),
                  SLW_INVALID, err,

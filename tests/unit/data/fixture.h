@@ -11,7 +11,7 @@
 #include "store/event.h"
 #include "tests/slw_test.h"
 
-#define DAY(n) ((int64_t)(n) * SLW_DAY_MS)
+#define DAY(n) ((int64_t)(n)*SLW_DAY_MS)
 
 struct fixture {
     struct slw_store *store;
@@ -61,9 +61,9 @@ source_put(struct fixture *f, const char *name, const char *def)
     struct slw_err err;
     SLW_AUTO(slw_tx, tx);
     assert_ok(slw_tx_begin(&tx, f->store, &err), err);
-    assert_ok(slw_data_source_put(&tx, 0, slw_str_of(name), slw_str_of(def),
-                                  &err),
-              err);
+    assert_ok(
+        slw_data_source_put(&tx, 0, slw_str_of(name), slw_str_of(def), &err),
+        err);
     assert_ok(slw_tx_commit(&tx, &err), err);
 }
 

@@ -35,8 +35,7 @@ rows_that_fail_are_set_aside_with_their_reason(void **state)
     source_put(&f, "p",
                SOURCE("\"close > 0\", \"not_null(close)\"",
                       ", \"quarantine_max\": 0.5"));
-    const struct slw_dataset d =
-        ingest(&f, "p", "p.csv", CSV, "", DAY(19400));
+    const struct slw_dataset d = ingest(&f, "p", "p.csv", CSV, "", DAY(19400));
     assert_int_equal(d.row_count, 4);
     assert_int_equal(d.quarantined_count, 2);
     assert_string_equal(
@@ -114,8 +113,7 @@ checks_that_hold_let_the_set_pass(void **state)
                       " {\"check\": \"unique(date)\", \"on_fail\":"
                       " \"quarantine\"}",
                       ", \"quarantine_max\": 0.2"));
-    const struct slw_dataset d =
-        ingest(&f, "p", "p.csv", CSV, "", DAY(19400));
+    const struct slw_dataset d = ingest(&f, "p", "p.csv", CSV, "", DAY(19400));
     /* B's row of the 5th goes for its date, the NULL passes its check. */
     assert_int_equal(d.quarantined_count, 1);
     assert_int_equal(d.row_count, 5);
@@ -170,9 +168,9 @@ a_bad_definition_is_refused_by_its_key(void **state)
         assert_fails(slw_data_source_put(&tx, 0, SLW_STR("p"),
                                          slw_str_of(bad[i].def), &err),
                      SLW_INVALID, err, bad[i].part);
-    assert_fails(slw_data_source_put(&tx, 0, SLW_STR("a/b"), SLW_STR("{}"),
-                                     &err),
-                 SLW_INVALID, err, "bad source name");
+    assert_fails(
+        slw_data_source_put(&tx, 0, SLW_STR("a/b"), SLW_STR("{}"), &err),
+        SLW_INVALID, err, "bad source name");
 }
 
 int

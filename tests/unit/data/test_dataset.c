@@ -42,8 +42,8 @@ version_of(const char *ref)
 static void
 a_reference_names_a_version_by_number_day_time_or_hash(void **state)
 {
-    const struct slw_dataset a = ingest(&f, "prices", "a.csv", V1, "",
-                                        time_of("2023-08-31T22:00:00Z"));
+    const struct slw_dataset a =
+        ingest(&f, "prices", "a.csv", V1, "", time_of("2023-08-31T22:00:00Z"));
     (void)ingest(&f, "prices", "b.csv", V2, "",
                  time_of("2023-09-30T22:00:00Z"));
     assert_int_equal(version_of("prices"), 2);
@@ -70,9 +70,8 @@ a_reference_names_a_version_by_number_day_time_or_hash(void **state)
     struct slw_dataset d;
     assert_ok(slw_tx_read(&tx, f.store, &err), err);
     for (size_t i = 0; i < ARRAY_LEN(bad); i++)
-        assert_fails(
-            slw_data_get(&tx, slw_str_of(bad[i].ref), &f.a, &d, &err),
-            bad[i].rc, err, bad[i].part);
+        assert_fails(slw_data_get(&tx, slw_str_of(bad[i].ref), &f.a, &d, &err),
+                     bad[i].rc, err, bad[i].part);
 }
 
 static void
@@ -187,12 +186,11 @@ a_diff_counts_rows_names_columns_and_measures_drift(void **state)
                         "{\"added\":[\"extra\"],\"removed\":[],\"retyped\":"
                         "[{\"from\":\"BIGINT\",\"name\":\"close\",\"to\":"
                         "\"DOUBLE\"}]}");
-    assert_true(
-        isfinite(F64(slw_json_get(doc.root, "psi"), "close")));
+    assert_true(isfinite(F64(slw_json_get(doc.root, "psi"), "close")));
     SLW_AUTO(slw_json, same);
     assert_ok(task_run_here(&f, slw_data_diff_task,
-                            "{\"a\": \"prices@2\", \"b\": \"prices@2\"}",
-                            &same, &err),
+                            "{\"a\": \"prices@2\", \"b\": \"prices@2\"}", &same,
+                            &err),
               err);
     assert_near(F64(slw_json_get(same.root, "psi"), "close"), 0, 0);
     const struct json_t *chunks = slw_json_get(same.root, "chunks");
@@ -229,9 +227,9 @@ a_version_with_rows_appended_shares_most_chunks(void **state)
     struct slw_err err;
     int64_t shared = 0;
     int64_t total = 0;
-    assert_ok(slw_blob_shared(f.store, a.hash.ptr, b.hash.ptr, &shared, &total,
-                              &err),
-              err);
+    assert_ok(
+        slw_blob_shared(f.store, a.hash.ptr, b.hash.ptr, &shared, &total, &err),
+        err);
     print_message("shared %lld of %lld chunks; %lld of %lld bytes new\n",
                   (long long)shared, (long long)total, (long long)b.new_size,
                   (long long)b.size);

@@ -40,12 +40,11 @@ a_csv_becomes_a_sorted_typed_version(void **state)
     assert_int_equal(d.event_min_ms, time_of("2023-01-02"));
     assert_int_equal(d.event_max_ms, time_of("2023-01-03"));
     assert_int_equal(d.known_at_ms, DAY(19500));
-    assert_string_equal(
-        d.schema.ptr,
-        "[{\"name\":\"date\",\"type\":\"DATE\"},"
-        "{\"name\":\"symbol\",\"type\":\"VARCHAR\"},"
-        "{\"name\":\"close\",\"type\":\"DOUBLE\"},"
-        "{\"name\":\"volume\",\"type\":\"BIGINT\"}]");
+    assert_string_equal(d.schema.ptr,
+                        "[{\"name\":\"date\",\"type\":\"DATE\"},"
+                        "{\"name\":\"symbol\",\"type\":\"VARCHAR\"},"
+                        "{\"name\":\"close\",\"type\":\"DOUBLE\"},"
+                        "{\"name\":\"volume\",\"type\":\"BIGINT\"}]");
     /* Read back: sorted by date, then symbol. */
     struct slw_err err;
     SLW_AUTO(slw_json, out);
@@ -70,16 +69,16 @@ the_same_rows_in_any_order_and_format_have_one_hash(void **state)
     const struct slw_dataset a =
         ingest(&f, "prices", "p.csv", CSV, "", DAY(19500));
     /* Other order, other delimiter, quotes, CRLF, a mark at the start. */
-    const struct slw_job job = ingest_full(
-        &f, "prices",
-        file_put(&f, "q.csv",
-                 "\xEF\xBB\xBF"
-                 "date;symbol;\"close\";volume\r\n"
-                 "2023-01-03;\"A\";11.0;\r\n"
-                 "2023-01-02;A;1.025e1;5\r\n"
-                 "2023-01-02;B;20;6\r\n"
-                 "2023-01-03;B;21.5;7\r\n"),
-        "", DAY(19501));
+    const struct slw_job job =
+        ingest_full(&f, "prices",
+                    file_put(&f, "q.csv",
+                             "\xEF\xBB\xBF"
+                             "date;symbol;\"close\";volume\r\n"
+                             "2023-01-03;\"A\";11.0;\r\n"
+                             "2023-01-02;A;1.025e1;5\r\n"
+                             "2023-01-02;B;20;6\r\n"
+                             "2023-01-03;B;21.5;7\r\n"),
+                    "", DAY(19501));
     assert_int_equal(job.state, SLW_JOB_SUCCEEDED);
     assert_non_null(strstr(job.result.ptr, "\"unchanged\":true"));
     assert_non_null(strstr(job.result.ptr, a.hash.ptr));
@@ -157,12 +156,12 @@ text_is_typed_over_all_rows_and_the_users_word_wins(void **state)
     source_put(&f, "t",
                "{\"entity\": \"id\", \"event_time\": \"at\","
                " \"types\": {\"zip\": \"text\"}}");
-    const struct slw_dataset d = ingest(
-        &f, "t", "t.csv",
-        "at,id,zip,yes,some,none\n"
-        "2023-01-02T10:00:00+02:00,1,01234,true,NA,\n"
-        "2023-01-02 08:00:00.5,2,99,false,2.5,\n",
-        "", DAY(19500));
+    const struct slw_dataset d =
+        ingest(&f, "t", "t.csv",
+               "at,id,zip,yes,some,none\n"
+               "2023-01-02T10:00:00+02:00,1,01234,true,NA,\n"
+               "2023-01-02 08:00:00.5,2,99,false,2.5,\n",
+               "", DAY(19500));
     assert_string_equal(d.schema.ptr,
                         "[{\"name\":\"at\",\"type\":\"TIMESTAMP\"},"
                         "{\"name\":\"id\",\"type\":\"BIGINT\"},"
@@ -180,8 +179,8 @@ several_files_are_united_by_name(void **state)
 {
     const char *a =
         file_put(&f, "a.csv", "date,symbol,close\n2023-01-02,A,1\n");
-    const char *b = file_put(&f, "b.csv",
-                             "symbol,volume,date\nA,5,2023-01-03\n");
+    const char *b =
+        file_put(&f, "b.csv", "symbol,volume,date\nA,5,2023-01-03\n");
     const struct slw_str spec = slw_arena_printf(
         &f.a,
         "{\"name\": \"prices\", \"files\": [{\"path\": \"%s\"},"
@@ -191,8 +190,8 @@ several_files_are_united_by_name(void **state)
         &f, "data.ingest", slw_data_ingest_job, spec.ptr, DAY(19500));
     assert_int_equal(job.state, SLW_JOB_SUCCEEDED);
     assert_non_null(strstr(job.result.ptr, "\"row_count\":2"));
-    const char *c = file_put(&f, "c.csv",
-                             "date,symbol,close\n2023-01-04,A,high\n");
+    const char *c =
+        file_put(&f, "c.csv", "date,symbol,close\n2023-01-04,A,high\n");
     const struct slw_str clash = slw_arena_printf(
         &f.a,
         "{\"name\": \"prices\", \"files\": [{\"path\": \"%s\"},"
@@ -228,13 +227,13 @@ appended_rows_replace_those_of_their_entity_and_time(void **state)
     assert_int_equal(slw_json_i64_or(slw_json_get(rows, "removed"), -1), 0);
     assert_int_equal(slw_json_i64_or(slw_json_get(rows, "changed"), -1), 1);
     /* Replacing everything by the union gives the very same bytes. */
-    const struct slw_job same = ingest_full(
-        &f, "prices",
-        file_put(&f, "r.csv",
-                 "date,symbol,close,volume\n2023-01-03,B,21.5,7\n"
-                 "2023-01-02,B,20,6\n2023-01-02,A,10.25,5\n"
-                 "2023-01-03,A,12,8\n2023-01-04,A,13,9\n"),
-        "", DAY(19502));
+    const struct slw_job same =
+        ingest_full(&f, "prices",
+                    file_put(&f, "r.csv",
+                             "date,symbol,close,volume\n2023-01-03,B,21.5,7\n"
+                             "2023-01-02,B,20,6\n2023-01-02,A,10.25,5\n"
+                             "2023-01-03,A,12,8\n2023-01-04,A,13,9\n"),
+                    "", DAY(19502));
     assert_non_null(strstr(same.result.ptr, "\"unchanged\":true"));
     ingest_refused(&f, "prices", "s.csv",
                    "date,symbol,close\n2023-01-05,A,high\n",
@@ -261,8 +260,8 @@ until_keeps_rows_up_to_an_instant(void **state)
         ingest(&f, "prices", "p.csv", CSV, more.ptr, DAY(19500));
     assert_int_equal(d.row_count, 2);
     assert_int_equal(d.event_max_ms, time_of("2023-01-02"));
-    ingest_refused(&f, "prices", "p.csv", CSV, ", \"until_ms\": 5",
-                   DAY(19500), "no rows until 1970-01-01");
+    ingest_refused(&f, "prices", "p.csv", CSV, ", \"until_ms\": 5", DAY(19500),
+                   "no rows until 1970-01-01");
 }
 
 static void

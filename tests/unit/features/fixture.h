@@ -5,7 +5,7 @@
 #include "features/features.h"
 #include "tests/unit/data/fixture.h"
 
-#define HOURS(n) ((int64_t)(n) * 3600000)
+#define HOURS(n) ((int64_t)(n)*3600000)
 
 static inline void
 view_put(struct fixture *f, const char *name, const char *def)
@@ -13,9 +13,9 @@ view_put(struct fixture *f, const char *name, const char *def)
     struct slw_err err;
     SLW_AUTO(slw_tx, tx);
     assert_ok(slw_tx_begin(&tx, f->store, &err), err);
-    assert_ok(slw_features_view_put(&tx, 0, slw_str_of(name), slw_str_of(def),
-                                    &err),
-              err);
+    assert_ok(
+        slw_features_view_put(&tx, 0, slw_str_of(name), slw_str_of(def), &err),
+        err);
     assert_ok(slw_tx_commit(&tx, &err), err);
 }
 
@@ -31,11 +31,10 @@ frame_get(struct fixture *f, const struct frame_ask *ask, struct slw_frame *out,
 {
     SLW_AUTO(slw_json, pins);
     SLW_AUTO(slw_json, views);
-    assert_ok(slw_json_parse(&pins,
-                             slw_str_of(ask->pins ? ask->pins
-                                                  : "{\"prices\": 1}"),
-                             err),
-              *err);
+    assert_ok(
+        slw_json_parse(
+            &pins, slw_str_of(ask->pins ? ask->pins : "{\"prices\": 1}"), err),
+        *err);
     assert_ok(slw_json_parse(&views, slw_str_of(ask->views), err), *err);
     const struct slw_frame_spec spec = {
         .pins = pins.root,

@@ -68,9 +68,8 @@ each_row_has_its_features_and_the_label_of_the_next_row(void **state)
         assert_near(r.x[i * 3 + 2], 2 * want[i].close, 0);
         assert_near(r.y[i], want[i].y, 0);
         assert_int_equal(r.label_known_ms[i],
-                         isnan(want[i].y)
-                             ? INT64_MAX
-                             : r.event_ms[i] + DAY(1) + HOURS(22));
+                         isnan(want[i].y) ? INT64_MAX
+                                          : r.event_ms[i] + DAY(1) + HOURS(22));
     }
     struct slw_frame again;
     assert_ok(frame_get(&f, &ask, &again, &err), err);
@@ -262,9 +261,9 @@ a_view_that_looks_into_the_future_is_refused(void **state)
         assert_non_null(strstr(err.msg, "it looks into the future"));
     }
     struct frame_ask ordered = {0};
-    ordered.views = VIEW("SELECT * FROM (SELECT symbol, date, close,"
-                         " lead(close) OVER w AS n FROM prices" W
-                         ") WHERE n IS NOT NULL");
+    ordered.views =
+        VIEW("SELECT * FROM (SELECT symbol, date, close,"
+             " lead(close) OVER w AS n FROM prices" W ") WHERE n IS NOT NULL");
     assert_fails(frame_get(&f, &ordered, &r, &err), SLW_INVALID, err,
                  "is there only when later rows have arrived");
 }
@@ -326,8 +325,7 @@ a_view_that_is_wrong_is_refused_in_a_sentence(void **state)
                                    .from_ms = time_of("2024-01-01")};
     assert_fails(frame_get(&f, &none, &r, &err), SLW_INVALID, err,
                  "has no rows in the range");
-    const struct frame_ask pin = {.views = MOMENTUM,
-                                  .pins = "{\"prices\": 9}"};
+    const struct frame_ask pin = {.views = MOMENTUM, .pins = "{\"prices\": 9}"};
     assert_fails(frame_get(&f, &pin, &r, &err), SLW_NOT_FOUND, err,
                  "has no version 9; there are 1 to 1");
 }

@@ -88,8 +88,8 @@ the_newest_row_of_each_entity_is_online(void **state)
     assert_int_equal(v.materialized_at_ms, DAY(19401));
     assert_string_equal(v.pins.ptr, "{\"prices\":1}");
     struct slw_online_row r;
-    assert_fails(slw_features_online_get(&tx, SLW_STR("other"), SLW_STR("A"),
-                                         0, &f.a, &r, &err),
+    assert_fails(slw_features_online_get(&tx, SLW_STR("other"), SLW_STR("A"), 0,
+                                         &f.a, &r, &err),
                  SLW_NOT_FOUND, err, "no feature view 'other'");
 }
 
@@ -205,9 +205,9 @@ history_joins_onto_a_file_and_writes_a_file(void **state)
         "{\"views\": [\"momentum\"], \"path\": \"%s\", \"out_path\": \"%s\"}",
         in, to);
     SLW_AUTO(slw_json, out);
-    assert_ok(task_run_here(&f, slw_features_historical_task, spec.ptr, &out,
-                            &err),
-              err);
+    assert_ok(
+        task_run_here(&f, slw_features_historical_task, spec.ptr, &out, &err),
+        err);
     assert_int_equal(slw_json_i64_or(slw_json_get(out.root, "rows"), 0), 3);
     SLW_AUTO(slw_buf, text);
     assert_ok(slw_file_get(to, 10000, &text, &err), err);
@@ -223,12 +223,11 @@ a_whole_view_can_be_exported(void **state)
     struct slw_err err;
     const char *to = slw_path(&f.a, f.dir, "view.csv");
     const struct slw_str spec = slw_arena_printf(
-        &f.a,
-        "{\"view\": \"momentum\", \"format\": \"csv\", \"path\": \"%s\"}", to);
+        &f.a, "{\"view\": \"momentum\", \"format\": \"csv\", \"path\": \"%s\"}",
+        to);
     SLW_AUTO(slw_json, out);
-    assert_ok(
-        task_run_here(&f, slw_features_export_task, spec.ptr, &out, &err),
-        err);
+    assert_ok(task_run_here(&f, slw_features_export_task, spec.ptr, &out, &err),
+              err);
     SLW_AUTO(slw_buf, text);
     assert_ok(slw_file_get(to, 10000, &text, &err), err);
     assert_string_equal(text.ptr, "symbol,date,close,step\n"

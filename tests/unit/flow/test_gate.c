@@ -93,8 +93,7 @@ by_asks_for_more_and_a_margin_for_less(void **state)
     assert_false(judge(&r, ROWS, FLOW_ABSOLUTE, 0.05, &a).passed);
     rows_make(&r, 1.02, 1.0); /* two percent worse */
     assert_false(judge(&r, ROWS, FLOW_ABSOLUTE, 0, &a).passed);
-    const struct flow_check margin =
-        judge(&r, ROWS, FLOW_ABSOLUTE, -0.05, &a);
+    const struct flow_check margin = judge(&r, ROWS, FLOW_ABSOLUTE, -0.05, &a);
     assert_true(margin.passed);
     assert_non_null(strstr(margin.why.ptr, "at most 5 % worse"));
     rows_make(&r, 1.07, 1.0);
@@ -117,8 +116,7 @@ too_few_days_are_a_refusal_not_a_pass(void **state)
     static struct rows r;
     SLW_AUTO(slw_arena, a);
     rows_make(&r, 0.1, 1.0);
-    const struct flow_check c =
-        judge(&r, 5 * A_DAY, FLOW_ABSOLUTE, 0, &a);
+    const struct flow_check c = judge(&r, 5 * A_DAY, FLOW_ABSOLUTE, 0, &a);
     assert_false(c.passed);
     assert_non_null(strstr(c.why.ptr, "cannot be compared"));
     assert_non_null(strstr(c.why.ptr, "5 days"));

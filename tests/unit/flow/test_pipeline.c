@@ -155,8 +155,8 @@ waiting_job(struct house *h, const char *kind)
     SLW_AUTO(slw_arena, a);
     SLW_AUTO(slw_tx, tx);
     assert_ok(slw_tx_read(&tx, h->store, &err), err);
-    assert_ok(slw_job_list(&tx, slw_str_of(kind), SLW_STR(""), 0, 10, &a,
-                           &jobs, &count, &err),
+    assert_ok(slw_job_list(&tx, slw_str_of(kind), SLW_STR(""), 0, 10, &a, &jobs,
+                           &count, &err),
               err);
     for (size_t i = 0; i < count; i++)
         if (jobs[i].state == SLW_JOB_QUEUED)
@@ -211,9 +211,9 @@ add_version(struct house *h, const char *model_sql, int64_t dataset)
     assert_ok(slw_release_put(h->store, doc.root, &a, &hash, &err), err);
     SLW_AUTO(slw_tx, tx);
     assert_ok(slw_tx_begin(&tx, h->store, &err), err);
-    assert_ok(slw_registry_model_ensure(&tx, NOW_MS, SLW_STR("m"), SLW_STR(""),
-                                        &err),
-              err);
+    assert_ok(
+        slw_registry_model_ensure(&tx, NOW_MS, SLW_STR("m"), SLW_STR(""), &err),
+        err);
     assert_ok(slw_registry_version_add(&tx, NOW_MS, SLW_STR("m"), hash,
                                        SLW_STR(""), SLW_STR(""), SLW_STR(""),
                                        &version, &err),
@@ -229,8 +229,8 @@ start(struct house *h, const char *spec)
     int64_t id = 0;
     SLW_AUTO(slw_json, doc);
     assert_ok(slw_json_parse(&doc, slw_str_of(spec), &err), err);
-    assert_ok(slw_flow_run_start(h->flow, slw_clock_now_ms(&h->clock),
-                                 doc.root, &id, &err),
+    assert_ok(slw_flow_run_start(h->flow, slw_clock_now_ms(&h->clock), doc.root,
+                                 &id, &err),
               err);
     return id;
 }
@@ -298,10 +298,10 @@ assert_steps(struct house *h, int64_t id, const char *want)
     run = run_of(h, id);
     const struct json_t *steps = slw_json_get(run.root, "steps");
     for (size_t i = 0; i < slw_json_len(steps); i++)
-        slw_buf_printf(&got, "%s%.*s", i ? " " : "",
-                       SLW_FMT(slw_json_str_or(
-                           slw_json_get(slw_json_at(steps, i), "step"),
-                           SLW_STR("?"))));
+        slw_buf_printf(
+            &got, "%s%.*s", i ? " " : "",
+            SLW_FMT(slw_json_str_or(slw_json_get(slw_json_at(steps, i), "step"),
+                                    SLW_STR("?"))));
     slw_buf_char(&got, '\0');
     assert_string_equal(got.ptr, want);
 }
@@ -373,9 +373,9 @@ ask(struct house *h, int count, double b)
                                           .row_count = 1,
                                           .column_count = 2};
         out = (struct slw_predict_out){.y = &y};
-        assert_ok(slw_serve_predict(h->serve, SLW_STR("d"), &in, &a, &out,
-                                    &err),
-                  err);
+        assert_ok(
+            slw_serve_predict(h->serve, SLW_STR("d"), &in, &a, &out, &err),
+            err);
     }
     return out.by;
 }
@@ -451,14 +451,15 @@ the_train_job_gets_pins_seed_and_address(void **state)
               err);
     assert_ok(slw_json_parse(&spec, job.spec, &err), err);
     assert_int_equal(
-        slw_json_i64_or(slw_json_get(slw_json_get(spec.root, "pins"),
-                                     "prices"), 0), 4);
+        slw_json_i64_or(slw_json_get(slw_json_get(spec.root, "pins"), "prices"),
+                        0),
+        4);
     assert_int_equal(slw_json_i64_or(slw_json_get(spec.root, "seed"), 0), 3);
     assert_int_equal(slw_json_i64_or(slw_json_get(spec.root, "as_of_ms"), 0),
                      NOW_MS);
-    assert_true(slw_str_eqz(slw_json_str_or(slw_json_get(spec.root, "url"),
-                                            SLW_STR("")),
-                            "http://127.0.0.1:1"));
+    assert_true(slw_str_eqz(
+        slw_json_str_or(slw_json_get(spec.root, "url"), SLW_STR("")),
+        "http://127.0.0.1:1"));
 }
 
 static void
@@ -564,8 +565,9 @@ an_act_whose_row_was_not_written_is_not_repeated(void **state)
     const int64_t id = start(h, "{\"model\": \"m\"}");
     settle(h);
     const int64_t version = add_version(h, "a + b + 100", 1);
-    sql(h, "UPDATE flow_run SET state = 'deploy', version = ?3, reason = ?2"
-           " WHERE id = ?1",
+    sql(h,
+        "UPDATE flow_run SET state = 'deploy', version = ?3, reason = ?2"
+        " WHERE id = ?1",
         id, "passed", version);
     assert_ok(slw_serve_act(h->serve, NOW_MS, SLW_STR("d"), SLW_SERVE_CANARY,
                             version, 0.5, 0, SLW_STR("passed"), &err),
@@ -810,10 +812,8 @@ threads_move_a_run_without_being_asked(void **state)
     struct house *h = *state;
     struct slw_err err;
     slw_flow_stop(h->flow);
-    const struct slw_flow_options fo = {.store = h->store,
-                                        .clock = &h->clock,
-                                        .serve = h->serve,
-                                        .tick_ms = 5};
+    const struct slw_flow_options fo = {
+        .store = h->store, .clock = &h->clock, .serve = h->serve, .tick_ms = 5};
     assert_ok(slw_flow_start(&h->flow, &fo, &err), err);
     add_dataset(h, 1, NOW_MS);
     start(h, "{\"model\": \"m\"}");

@@ -160,8 +160,7 @@ mistakes_are_told_with_place_and_remedy(void **state)
         {"sampler: random", "sampler: tpe",
          "'sampler' must be random, not 'tpe'"},
         {"by: time", "by: row", "'by' must be time"},
-        {"monitors:\n  d:", "monitors:\n  x:",
-         "there is no deployment 'x'"},
+        {"monitors:\n  d:", "monitors:\n  x:", "there is no deployment 'x'"},
         {"retrain:\n  d:", "retrain:\n  z:",
          "there is no deployment or model 'z'"},
         {"[drift, performance,", "[drft, performance,",
@@ -190,9 +189,9 @@ mistakes_are_told_with_place_and_remedy(void **state)
         struct slw_str json = SLW_STR("untouched");
         SLW_AUTO(slw_arena, a);
         const char *yaml = with(cases[i].old, cases[i].text, &a);
-        assert_fails(slw_project_parse(FILE_NAME, slw_str_of(yaml), &a, &json,
-                                       &err),
-                     SLW_INVALID, err, cases[i].told);
+        assert_fails(
+            slw_project_parse(FILE_NAME, slw_str_of(yaml), &a, &json, &err),
+            SLW_INVALID, err, cases[i].told);
         assert_true(slw_str_starts(slw_str_of(err.msg), "slipway.yaml:"));
         assert_true(slw_str_eqz(json, "untouched"));
     }
@@ -326,10 +325,9 @@ applying_declares_everything_and_twice_changes_nothing(void **state)
     struct slw_str def, yaml;
     struct slw_deployment d;
     apply(h, GOOD, changed);
-    assert_string_equal(changed,
-                        "[\"source prices\",\"feature view ranges\","
-                        "\"model m\",\"deployment d\",\"monitor d\","
-                        "\"retrain policy d\",\"notify\"]");
+    assert_string_equal(changed, "[\"source prices\",\"feature view ranges\","
+                                 "\"model m\",\"deployment d\",\"monitor d\","
+                                 "\"retrain policy d\",\"notify\"]");
     {
         SLW_AUTO(slw_arena, a);
         SLW_AUTO(slw_tx, tx);
@@ -380,9 +378,9 @@ what_a_room_refuses_undoes_the_whole_and_names_the_place(void **state)
     assert_non_null(strstr(err.msg, "did you mean 'eta'?"));
     SLW_AUTO(slw_tx, tx);
     assert_ok(slw_tx_read(&tx, h->store, &err), err);
-    assert_int_equal(slw_data_source_get(&tx, SLW_STR("prices"), &a, &def,
-                                         &err),
-                     SLW_NOT_FOUND);
+    assert_int_equal(
+        slw_data_source_get(&tx, SLW_STR("prices"), &a, &def, &err),
+        SLW_NOT_FOUND);
 }
 
 static void
@@ -394,8 +392,7 @@ a_script_runs_in_the_folder_of_the_project(void **state)
     char changed[512];
     SLW_AUTO(slw_arena, a);
     SLW_AUTO(slw_json, doc);
-    apply(h,
-          with("svr: }", "mine: {run: python train.py, dir: code}}", &a),
+    apply(h, with("svr: }", "mine: {run: python train.py, dir: code}}", &a),
           changed);
     SLW_AUTO(slw_tx, tx);
     assert_ok(slw_tx_read(&tx, h->store, &err), err);
@@ -415,8 +412,8 @@ main(void)
             a_retrain_policy_may_name_a_model_without_a_deployment),
         cmocka_unit_test(the_example_of_the_repository_parses),
         cmocka_unit_test_setup_teardown(
-            applying_declares_everything_and_twice_changes_nothing,
-            house_setup, house_teardown),
+            applying_declares_everything_and_twice_changes_nothing, house_setup,
+            house_teardown),
         cmocka_unit_test_setup_teardown(only_what_changed_is_declared_again,
                                         house_setup, house_teardown),
         cmocka_unit_test_setup_teardown(

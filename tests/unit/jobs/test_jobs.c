@@ -30,8 +30,7 @@ static enum slw_rc
 count_one(struct slw_tx *tx, const char *key, struct slw_err *err)
 {
     char text[32];
-    (void)snprintf(text, sizeof(text), "%lld",
-                   (long long)counter(tx, key) + 1);
+    (void)snprintf(text, sizeof(text), "%lld", (long long)counter(tx, key) + 1);
     return slw_meta_set(tx, key, slw_str_of(text), err);
 }
 
@@ -42,9 +41,9 @@ finish_counted(struct slw_job_ctx *ctx, struct slw_err *err)
     TRY(slw_tx_begin(&tx, ctx->store, err));
     TRY(count_one(&tx, "done", err));
     SLW_AUTO(slw_buf, result);
-    slw_buf_printf(&result, "{\"n\":%lld}",
-                   (long long)slw_json_i64_or(slw_json_get(ctx->spec, "n"),
-                                              -1));
+    slw_buf_printf(
+        &result, "{\"n\":%lld}",
+        (long long)slw_json_i64_or(slw_json_get(ctx->spec, "n"), -1));
     TRY(slw_job_finish(ctx, &tx, slw_buf_view(&result), err));
     return slw_tx_commit(&tx, err);
 }
@@ -356,12 +355,12 @@ finished(struct bench *b)
                            &b->arena, &e, &err) == SLW_OK) {
         SLW_AUTO(slw_json, doc);
         assert_ok(slw_json_parse(&doc, e.payload, &err), err);
-        const struct slw_str state = slw_json_str_or(
-            slw_json_get(doc.root, "state"), SLW_STR("?"));
-        slw_buf_printf(&out, "%s%lld:%.*s", out.len ? " " : "",
-                       (long long)slw_json_i64_or(
-                           slw_json_get(doc.root, "job"), -1),
-                       SLW_FMT(state));
+        const struct slw_str state =
+            slw_json_str_or(slw_json_get(doc.root, "state"), SLW_STR("?"));
+        slw_buf_printf(
+            &out, "%s%lld:%.*s", out.len ? " " : "",
+            (long long)slw_json_i64_or(slw_json_get(doc.root, "job"), -1),
+            SLW_FMT(state));
     }
     return slw_arena_str(&b->arena, slw_buf_view(&out));
 }
@@ -454,7 +453,8 @@ a_crash_in_the_last_attempt_names_the_signal(void **state)
     const struct slw_job job = wait_for(&b, put(&b, "test.crash_always"));
     assert_int_equal(job.state, SLW_JOB_FAILED);
     assert_int_equal(job.error_rc, SLW_INTERNAL);
-    assert_true(slw_str_starts(job.error, "its process crashed with signal 11"));
+    assert_true(
+        slw_str_starts(job.error, "its process crashed with signal 11"));
     bench_done(&b);
 }
 
@@ -467,8 +467,7 @@ a_crash_after_the_commit_changes_nothing(void **state)
     const int64_t id = put(&b, "test.crash_last");
     assert_int_equal(wait_for(&b, id).state, SLW_JOB_SUCCEEDED);
     /* Let the runner see the crash; then another job has run behind it. */
-    assert_int_equal(wait_for(&b, put(&b, "test.ok")).state,
-                     SLW_JOB_SUCCEEDED);
+    assert_int_equal(wait_for(&b, put(&b, "test.ok")).state, SLW_JOB_SUCCEEDED);
     assert_int_equal(wait_for(&b, id).attempt, 1);
     assert_int_equal(read_counter(&b, "done"), 2);
     assert_true(slw_str_eqz(finished(&b), "1:succeeded 2:succeeded"));
@@ -500,8 +499,7 @@ an_unknown_kind_fails_with_a_sentence(void **state)
     assert_int_equal(job.error_rc, SLW_UNSUPPORTED);
     assert_true(slw_str_eqz(
         job.error, "this Slipway has no job of kind 'test.unheard_of'"));
-    assert_int_equal(wait_for(&b, put(&b, "test.ok")).state,
-                     SLW_JOB_SUCCEEDED);
+    assert_int_equal(wait_for(&b, put(&b, "test.ok")).state, SLW_JOB_SUCCEEDED);
     bench_done(&b);
 }
 
@@ -622,8 +620,7 @@ a_job_of_a_killed_server_is_started_again(void **state)
     assert_int_equal(job.state, SLW_JOB_FAILED);
     assert_int_equal(job.error_rc, SLW_INTERNAL);
     assert_int_equal(job.attempt, 2);
-    assert_true(
-        slw_str_eqz(job.error, "the server died while the job ran"));
+    assert_true(slw_str_eqz(job.error, "the server died while the job ran"));
     assert_int_equal(read_counter(&b, "started"), 2);
     bench_done(&b);
 }
@@ -640,8 +637,8 @@ lists_are_newest_first_and_filtered(void **state)
     assert_ok(slw_tx_read(&tx, b.store, &err), err);
     struct slw_job *jobs;
     size_t count;
-    assert_ok(slw_job_list(&tx, SLW_STR(""), SLW_STR(""), 0, 4, &b.arena,
-                           &jobs, &count, &err),
+    assert_ok(slw_job_list(&tx, SLW_STR(""), SLW_STR(""), 0, 4, &b.arena, &jobs,
+                           &count, &err),
               err);
     assert_int_equal(count, 4);
     assert_int_equal(jobs[0].id, 6);
@@ -671,21 +668,20 @@ a_task_answers_or_passes_its_error_on(void **state)
     assert_ok(slw_task_run(b.store, "echo", SLW_STR("{\"a\":[1,\"ü\"]}"),
                            WAIT_MS, &out, &err),
               err);
-    assert_true(
-        slw_str_eqz(slw_buf_view(&out), "{\"got\":{\"a\":[1,\"ü\"]}}"));
+    assert_true(slw_str_eqz(slw_buf_view(&out), "{\"got\":{\"a\":[1,\"ü\"]}}"));
     slw_buf_clear(&out);
-    assert_fails(slw_task_run(b.store, "fail", SLW_STR("{}"), WAIT_MS, &out,
-                              &err),
-                 SLW_LIMIT, err, "more than 10 rows \"quoted\"");
-    assert_fails(slw_task_run(b.store, "none", SLW_STR("{}"), WAIT_MS, &out,
-                              &err),
-                 SLW_UNSUPPORTED, err, "has no task 'none'");
-    assert_fails(slw_task_run(b.store, "echo", SLW_STR("{broken"), WAIT_MS,
-                              &out, &err),
-                 SLW_INVALID, err, "line 1");
-    assert_fails(slw_task_run(b.store, "crash", SLW_STR("{}"), WAIT_MS, &out,
-                              &err),
-                 SLW_INTERNAL, err, "signal 11");
+    assert_fails(
+        slw_task_run(b.store, "fail", SLW_STR("{}"), WAIT_MS, &out, &err),
+        SLW_LIMIT, err, "more than 10 rows \"quoted\"");
+    assert_fails(
+        slw_task_run(b.store, "none", SLW_STR("{}"), WAIT_MS, &out, &err),
+        SLW_UNSUPPORTED, err, "has no task 'none'");
+    assert_fails(
+        slw_task_run(b.store, "echo", SLW_STR("{broken"), WAIT_MS, &out, &err),
+        SLW_INVALID, err, "line 1");
+    assert_fails(
+        slw_task_run(b.store, "crash", SLW_STR("{}"), WAIT_MS, &out, &err),
+        SLW_INTERNAL, err, "signal 11");
     assert_non_null(strstr(err.msg, "the wheels came off"));
     assert_fails(slw_task_run(b.store, "hang", SLW_STR("{}"), 200, &out, &err),
                  SLW_TIMEOUT, err, "took longer than 200 ms");

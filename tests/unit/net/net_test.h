@@ -55,8 +55,7 @@ do_hello(struct slw_http_req *req, struct slw_http_res *res,
 }
 
 static inline enum slw_rc
-do_echo(struct slw_http_req *req, struct slw_http_res *res,
-        struct slw_err *err)
+do_echo(struct slw_http_req *req, struct slw_http_res *res, struct slw_err *err)
 {
     struct slw_str key, value;
     atomic_fetch_add(&handled, 1);
@@ -64,14 +63,12 @@ do_echo(struct slw_http_req *req, struct slw_http_res *res,
                    SLW_FMT(req->path), SLW_FMT(req->content_type),
                    SLW_FMT(req->body));
     for (size_t i = 0; slw_http_query_at(req, i, &key, &value); i++)
-        slw_buf_printf(&res->body, "|%.*s=%.*s", SLW_FMT(key),
-                       SLW_FMT(value));
+        slw_buf_printf(&res->body, "|%.*s=%.*s", SLW_FMT(key), SLW_FMT(value));
     return SLW_OK;
 }
 
 static inline enum slw_rc
-do_var(struct slw_http_req *req, struct slw_http_res *res,
-       struct slw_err *err)
+do_var(struct slw_http_req *req, struct slw_http_res *res, struct slw_err *err)
 {
     struct slw_str id = slw_http_var(req, "id");
     slw_buf_printf(&res->body, "id=%.*s", SLW_FMT(id));
@@ -79,8 +76,7 @@ do_var(struct slw_http_req *req, struct slw_http_res *res,
 }
 
 static inline enum slw_rc
-do_tail(struct slw_http_req *req, struct slw_http_res *res,
-        struct slw_err *err)
+do_tail(struct slw_http_req *req, struct slw_http_res *res, struct slw_err *err)
 {
     struct slw_str run = slw_http_var(req, "run");
     struct slw_str path = slw_http_var(req, "path");
@@ -100,8 +96,7 @@ do_number(struct slw_http_req *req, struct slw_http_res *res,
 }
 
 static inline enum slw_rc
-do_slow(struct slw_http_req *req, struct slw_http_res *res,
-        struct slw_err *err)
+do_slow(struct slw_http_req *req, struct slw_http_res *res, struct slw_err *err)
 {
     atomic_fetch_add(&slow_begun, 1);
     int64_t until = slw_mono_ns() + WAIT_MS * (int64_t)1000000;
@@ -127,8 +122,7 @@ do_upload(struct slw_http_req *req, struct slw_http_res *res,
 }
 
 static inline enum slw_rc
-do_file(struct slw_http_req *req, struct slw_http_res *res,
-        struct slw_err *err)
+do_file(struct slw_http_req *req, struct slw_http_res *res, struct slw_err *err)
 {
     res->content_type = "application/octet-stream";
     res->file_path = slw_path(req->arena, req->app, "served");
@@ -137,8 +131,7 @@ do_file(struct slw_http_req *req, struct slw_http_res *res,
 }
 
 static inline enum slw_rc
-do_fail(struct slw_http_req *req, struct slw_http_res *res,
-        struct slw_err *err)
+do_fail(struct slw_http_req *req, struct slw_http_res *res, struct slw_err *err)
 {
     slw_buf_z(&res->body, "half an answer");
     return slw_fail(err, SLW_CONFLICT, "the state \"x\" does not allow it");
@@ -154,8 +147,8 @@ static const struct slw_route ROUTES[] = {
     {"GET", "/things/{id}", do_var, 0, SLW_NATIVE, 0, "thing"},
     {"GET", "/things/search", do_hello, 0, SLW_NATIVE, 0, "things_search"},
     {"GET", "/things/{id}/parts", do_var, 0, SLW_NATIVE, 0, "parts"},
-    {"GET", "/runs/{run}/files/{path}", do_tail, SLW_ROUTE_TAIL, SLW_NATIVE,
-     0, "tail"},
+    {"GET", "/runs/{run}/files/{path}", do_tail, SLW_ROUTE_TAIL, SLW_NATIVE, 0,
+     "tail"},
     {"GET", "/number", do_number, 0, SLW_NATIVE, 0, "number"},
     {"GET", "/slow", do_slow, 0, SLW_NATIVE, 0, "slow"},
     {"GET", "/fail", do_fail, 0, SLW_NATIVE, 0, "fail"},
@@ -171,14 +164,15 @@ static inline void
 render_test_error(enum slw_dialect dialect, const struct slw_err *err,
                   struct slw_http_req *req, struct slw_http_res *res)
 {
-    slw_buf_printf(&res->body, "{\"dialect\":%d,\"code\":\"%s\",\"say\":\"%s\"}",
+    slw_buf_printf(&res->body,
+                   "{\"dialect\":%d,\"code\":\"%s\",\"say\":\"%s\"}",
                    (int)dialect, slw_rc_name(err->rc), err->msg);
     if (!res->status)
-        res->status = err->rc == SLW_CONFLICT ? 409
-                      : err->rc == SLW_DENIED ? 403
+        res->status = err->rc == SLW_CONFLICT  ? 409
+                      : err->rc == SLW_DENIED  ? 403
                       : err->rc == SLW_INVALID ? 400
-                      : err->rc == SLW_BUSY ? 503
-                                            : 500;
+                      : err->rc == SLW_BUSY    ? 503
+                                               : 500;
 }
 
 static inline void

@@ -139,7 +139,10 @@ the_answer_of_a_failed_handler_is_only_the_error(void **state)
 /* ---- requests that two programs could read in two ways ---- */
 
 #define SMUGGLED "GET /hello HTTP/1.1\r\nHost: x\r\n\r\n"
-#define BAD(text) {text, sizeof(text) - 1}
+#define BAD(text)                                                              \
+    {                                                                          \
+        text, sizeof(text) - 1                                                 \
+    }
 
 struct bytes {
     const char *ptr;
@@ -179,8 +182,8 @@ ambiguous_requests_get_400_and_nothing_after_them_is_parsed(void **state)
         BAD("GET /hello HTTP/1.1\r\nHost: x y\r\n\r\n" SMUGGLED),
         /* names and values */
         BAD("GET /hello HTTP/1.1\r\nHost : x\r\n\r\n" SMUGGLED),
-        BAD("POST /echo HTTP/1.1\r\nHost: x\r\nContent-Length : 5\r\n\r\n"
-            SMUGGLED),
+        BAD("POST /echo HTTP/1.1\r\nHost: x\r\nContent-Length : "
+            "5\r\n\r\n" SMUGGLED),
         BAD("GET /hello HTTP/1.1\r\nHost: x\r\nA\t: b\r\n\r\n" SMUGGLED),
         BAD("GET /hello HTTP/1.1\r\nHost: x\r\n: b\r\n\r\n" SMUGGLED),
         BAD("GET /hello HTTP/1.1\r\nHost: x\r\nA(b): c\r\n\r\n" SMUGGLED),
@@ -236,16 +239,16 @@ static void
 lengths_and_lines_the_library_refuses_never_reach_a_handler(void **state)
 {
     static const struct bytes cases[] = {
-        BAD("POST /echo HTTP/1.1\r\nHost: x\r\nContent-Length: +5\r\n\r\nabcde"
-            SMUGGLED),
-        BAD("POST /echo HTTP/1.1\r\nHost: x\r\nContent-Length: -5\r\n\r\nabcde"
-            SMUGGLED),
-        BAD("POST /echo HTTP/1.1\r\nHost: x\r\nContent-Length: 0x5\r\n\r\nabc"
-            SMUGGLED),
-        BAD("POST /echo HTTP/1.1\r\nHost: x\r\nContent-Length: 5, 5\r\n\r\nabc"
-            SMUGGLED),
-        BAD("POST /echo HTTP/1.1\r\nHost: x\r\nContent-Length: \r\n\r\n"
-            SMUGGLED),
+        BAD("POST /echo HTTP/1.1\r\nHost: x\r\nContent-Length: "
+            "+5\r\n\r\nabcde" SMUGGLED),
+        BAD("POST /echo HTTP/1.1\r\nHost: x\r\nContent-Length: "
+            "-5\r\n\r\nabcde" SMUGGLED),
+        BAD("POST /echo HTTP/1.1\r\nHost: x\r\nContent-Length: "
+            "0x5\r\n\r\nabc" SMUGGLED),
+        BAD("POST /echo HTTP/1.1\r\nHost: x\r\nContent-Length: 5, "
+            "5\r\n\r\nabc" SMUGGLED),
+        BAD("POST /echo HTTP/1.1\r\nHost: x\r\nContent-Length: "
+            "\r\n\r\n" SMUGGLED),
         BAD("POST /echo HTTP/1.1\r\nHost: x\r\n"
             "Content-Length: 99999999999999999999999\r\n\r\n" SMUGGLED),
         BAD("POST /echo HTTP/1.1\r\nHost: x\r\nnonsense\r\n\r\n" SMUGGLED),
@@ -281,8 +284,8 @@ odd_but_valid_requests_are_answered(void **state)
             "\r\n"),
         BAD("GET /hello HTTP/1.1\r\nHost: [::1]:80\r\nCookie: a=b; c=d\r\n"
             "Cookie: e\r\n" CLOSE "\r\n"),
-        BAD("GET /hello?a=b&c=%20&d=%2B HTTP/1.1\r\nHost: x\r\nX: \xc3\xa4\r\n"
-            CLOSE "\r\n"),
+        BAD("GET /hello?a=b&c=%20&d=%2B HTTP/1.1\r\nHost: x\r\nX: "
+            "\xc3\xa4\r\n" CLOSE "\r\n"),
         BAD("GET /hello HTTP/1.0\r\n\r\n"),
         BAD("GET /hell%6f HTTP/1.0\r\nHost: x\r\n\r\n"),
         BAD("GET /hello HTTP/1.1\r\nHost: x\r\nAccept-Encoding: gzip\r\n"
@@ -340,8 +343,8 @@ pipelined_requests_are_answered_in_order_on_one_connection(void **state)
                   "abcGET /nothing HTTP/1.1\r\nHost: x\r\n\r\n"
                   "POST /nothing HTTP/1.1\r\nHost: x\r\nContent-Length: 3\r\n"
                   "\r\nxyzGET /things/2 HTTP/1.1\r\nHost: x\r\n\r\n");
-    static const char *const parts[] = {"id=1", "hello", "|abc", " 404 ",
-                                        " 404 ", "id=2"};
+    static const char *const parts[] = {"id=1",  "hello", "|abc",
+                                        " 404 ", " 404 ", "id=2"};
     for (size_t i = 0; i < ARRAY_LEN(parts); i++) {
         raw_read_one(fd, &in, &one);
         assert_has(&one, parts[i]);
@@ -370,16 +373,16 @@ heads_and_targets_that_are_too_large_are_refused(void **state)
         const char *status;
         bool ours;
     } cases[] = {
-        {8000, 10, " 404 ", true},   {8300, 10, " 414 ", true},
-        {10, 16000, " 404 ", true},  {10, 16400, " 431 ", true},
-        {39000, 10, "", false},      {10, 39000, " 431 ", false},
+        {8000, 10, " 404 ", true},  {8300, 10, " 414 ", true},
+        {10, 16000, " 404 ", true}, {10, 16400, " 431 ", true},
+        {39000, 10, "", false},     {10, 39000, " 431 ", false},
     };
     for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
         SLW_AUTO(slw_buf, ask);
         SLW_AUTO(slw_buf, in);
-        slw_buf_printf(&ask, "GET /%.*s HTTP/1.1\r\nHost: x\r\nA: %.*s\r\n"
-                       CLOSE "\r\n", (int)cases[i].target, filler,
-                       (int)cases[i].value, filler);
+        slw_buf_printf(
+            &ask, "GET /%.*s HTTP/1.1\r\nHost: x\r\nA: %.*s\r\n" CLOSE "\r\n",
+            (int)cases[i].target, filler, (int)cases[i].value, filler);
         raw_ask(h, ask.ptr, ask.len, &in);
         assert_has(&in, cases[i].status);
         assert_has(&in, "HTTP/1.1 4");
@@ -537,8 +540,9 @@ a_body_that_comes_steadily_may_take_longer_than_the_deadline(void **state)
     struct slw_http *h = server_start(&opt);
     SLW_AUTO(slw_buf, in);
     int fd = raw_connect(h);
-    raw_sendz(fd, "POST /echo HTTP/1.1\r\nHost: x\r\nContent-Length: 300\r\n"
-                  CLOSE "\r\n");
+    raw_sendz(fd,
+              "POST /echo HTTP/1.1\r\nHost: x\r\nContent-Length: 300\r\n" CLOSE
+              "\r\n");
     for (int i = 0; i < 30; i++) { /* 10 bytes each 20 ms: 500 bytes/s */
         raw_sendz(fd, "0123456789");
         pause_ms(20);
@@ -584,8 +588,7 @@ a_full_queue_is_told_503_and_the_rest_is_answered(void **state)
     SLW_AUTO(slw_buf, in);
     SLW_AUTO(slw_buf, one);
     const char ask[] = "GET /slow HTTP/1.1\r\nHost: x\r\n\r\n";
-    int first = raw_connect(h), second = raw_connect(h),
-        third = raw_connect(h);
+    int first = raw_connect(h), second = raw_connect(h), third = raw_connect(h);
     raw_sendz(first, ask);
     wait_for(atomic_load(&slow_begun) == 1);
     raw_sendz(second, ask);
@@ -627,8 +630,8 @@ crowd_main(void *arg)
         struct slw_err err;
         SLW_AUTO(slw_reply, reply);
         bool hot = i % 4 == 3;
-        snprintf(url, sizeof url, "http://%s%s?i=%d",
-                 slw_http_address(c->h), hot ? "/hot/echo" : "/echo", i);
+        snprintf(url, sizeof url, "http://%s%s?i=%d", slw_http_address(c->h),
+                 hot ? "/hot/echo" : "/echo", i);
         snprintf(body, sizeof body, "%d-%d", c->index, i);
         snprintf(want, sizeof want, "POST|%s|application/json|%s|i=%d",
                  hot ? "/hot/echo" : "/echo", body, i);

@@ -23,16 +23,15 @@ framing_is_read_from_a_plain_head(void **state)
 {
     struct net_framing f;
     struct slw_err err;
-    const struct net_field with_length[] = {
-        {S("Host"), S("x:80")}, {S("content-LENGTH"), S("12 ")},
-        {S("Expect"), S("100-Continue")}};
+    const struct net_field with_length[] = {{S("Host"), S("x:80")},
+                                            {S("content-LENGTH"), S("12 ")},
+                                            {S("Expect"), S("100-Continue")}};
     assert_ok(check("POST", "/", "HTTP/1.1", with_length, 3, &f, &err), err);
     assert_int_equal(f.content_length, 12);
     assert_false(f.chunked);
     assert_true(f.expect_continue);
     const struct net_field chunked[] = {{S("Host"), S("x")},
-                                        {S("Transfer-Encoding"),
-                                         S("CHUNKED")}};
+                                        {S("Transfer-Encoding"), S("CHUNKED")}};
     assert_ok(check("POST", "/", "HTTP/1.1", chunked, 2, &f, &err), err);
     assert_int_equal(f.content_length, -1);
     assert_true(f.chunked);
@@ -68,17 +67,20 @@ each_refusal_says_what_is_wrong_and_leaves_the_output_alone(void **state)
           {S("Transfer-Encoding"), S("chunked")}},
          3},
         {"the only Transfer-Encoding understood is chunked",
-         {{S("Host"), S("x")}, {S("Transfer-Encoding"), S("gzip")}}, 2},
+         {{S("Host"), S("x")}, {S("Transfer-Encoding"), S("gzip")}},
+         2},
         {"plain decimal number",
-         {{S("Host"), S("x")}, {S("Content-Length"), S("+5")}}, 2},
+         {{S("Host"), S("x")}, {S("Content-Length"), S("+5")}},
+         2},
         {"plain decimal number",
-         {{S("Host"), S("x")}, {S("Content-Length"), S("5,5")}}, 2},
+         {{S("Host"), S("x")}, {S("Content-Length"), S("5,5")}},
+         2},
         {"too large a number",
-         {{S("Host"), S("x")},
-          {S("Content-Length"), S("1000000000000000000")}},
+         {{S("Host"), S("x")}, {S("Content-Length"), S("1000000000000000000")}},
          2},
         {"Content-Length is empty",
-         {{S("Host"), S("x")}, {S("Content-Length"), S(" ")}}, 2},
+         {{S("Host"), S("x")}, {S("Content-Length"), S(" ")}},
+         2},
         {"header name holds a blank", {{S("Host "), S("x")}}, 1},
         {"empty name", {{S(""), S("x")}}, 1},
         {"'A' holds a control character", {{S("A"), S("b\rc")}}, 1},
@@ -129,10 +131,14 @@ a_hidden_byte_shows_in_the_layout(void **state)
         {{plain + 16, 4}, {plain + 22, 1}},
     };
     struct net_head head = {
-        .method = {plain, 3},       .target = S("/"),
-        .target_at = plain + 4,     .version = {plain + 6, 8},
-        .fields = host,             .field_count = 1,
-        .bytes = plain,             .size = 27,
+        .method = {plain, 3},
+        .target = S("/"),
+        .target_at = plain + 4,
+        .version = {plain + 6, 8},
+        .fields = host,
+        .field_count = 1,
+        .bytes = plain,
+        .size = 27,
     };
     struct net_framing f;
     struct slw_err err;

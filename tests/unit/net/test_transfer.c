@@ -185,8 +185,7 @@ files_are_served_whole_and_in_parts(void **state)
          "9"},
         {"Range: bytes=10-\r\n", " 416 ", "Content-Range: bytes */10\r\n",
          NULL},
-        {"Range: bytes=-0\r\n", " 416 ", "Content-Range: bytes */10\r\n",
-         NULL},
+        {"Range: bytes=-0\r\n", " 416 ", "Content-Range: bytes */10\r\n", NULL},
         {"Range: bytes=5-2\r\n", " 200 OK", "", "0123456789"},
         {"Range: bytes=0-1,4-5\r\n", " 200 OK", "", "0123456789"},
         {"Range: lines=0-1\r\n", " 200 OK", "", "0123456789"},
@@ -213,8 +212,8 @@ files_are_served_whole_and_in_parts(void **state)
             assert_string_equal(strstr(in.ptr, "\r\n\r\n") + 4, cases[i].body);
     }
     SLW_AUTO(slw_buf, in);
-    const char ask[] = "HEAD /file HTTP/1.1\r\nHost: x\r\nRange: bytes=0-3\r\n"
-                       CLOSE "\r\n";
+    const char ask[] =
+        "HEAD /file HTTP/1.1\r\nHost: x\r\nRange: bytes=0-3\r\n" CLOSE "\r\n";
     raw_ask(h, ask, sizeof ask - 1, &in);
     assert_has(&in, " 200 OK");
     assert_has(&in, "Content-Length: 10\r\n");
@@ -251,7 +250,8 @@ the_client_sends_and_receives(void **state)
     char url[200];
     url_of(h, "/echo?a=b", url);
     static const char *const headers[] = {"Content-Type: text/odd", NULL};
-    struct slw_call call = {.method = "POST", .url = url,
+    struct slw_call call = {.method = "POST",
+                            .url = url,
                             .body = SLW_STR("some \"body\""),
                             .content_type = "text/plain"};
     assert_ok(slw_call(&call, &reply, &err), err);
@@ -260,8 +260,8 @@ the_client_sends_and_receives(void **state)
     assert_string_equal(reply.body.ptr,
                         "POST|/echo|text/plain|some \"body\"|a=b");
     slw_reply_done(&reply);
-    call = (struct slw_call){.method = "DELETE", .url = url,
-                             .headers = headers};
+    call =
+        (struct slw_call){.method = "DELETE", .url = url, .headers = headers};
     assert_ok(slw_call(&call, &reply, &err), err);
     assert_string_equal(reply.body.ptr, "DELETE|/echo|text/odd||a=b");
     slw_reply_done(&reply);
@@ -301,7 +301,9 @@ the_client_streams_files_both_ways(void **state)
     assert_ok(slw_file_put(served, (struct slw_str){big, sizeof big}, &err),
               err);
     url_of(h, "/upload", url);
-    struct slw_call call = {.method = "PUT", .url = url, .body_path = served,
+    struct slw_call call = {.method = "PUT",
+                            .url = url,
+                            .body_path = served,
                             .progress = count_progress,
                             .progress_ctx = &most};
     assert_ok(slw_call(&call, &reply, &err), err);
@@ -330,8 +332,7 @@ the_client_streams_files_both_ways(void **state)
     slw_reply_done(&reply);
 
     url_of(h, "/upload/small", url); /* too large: the 413 is read */
-    call = (struct slw_call){.method = "PUT", .url = url,
-                             .body_path = served};
+    call = (struct slw_call){.method = "PUT", .url = url, .body_path = served};
     assert_ok(slw_call(&call, &reply, &err), err);
     assert_int_equal(reply.status, 413);
     slw_http_stop(h, 1000);

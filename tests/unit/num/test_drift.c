@@ -30,8 +30,7 @@ psi_of_the_shared_oracle_and_with_empty_bins(void **state)
     double psi = NAN;
     /* [S] p = [16,18,16,14,12,12]/88, q = [16,16,16,16,16,8]/88:
      * ((q - p) * np.log(q / p)).sum() */
-    const int64_t p[] = {16, 18, 16, 14, 12, 12},
-                  q[] = {16, 16, 16, 16, 16, 8};
+    const int64_t p[] = {16, 18, 16, 14, 12, 12}, q[] = {16, 16, 16, 16, 16, 8};
     assert_ok(slw_psi(p, q, 6, &psi, &err), err);
     assert_near(psi, 0.037218381577290835, 1e-15);
     /* [S] the same with shares of 0 replaced by 1e-4 */
@@ -63,8 +62,7 @@ psi_p_is_the_scaled_chi_squared_tail(void **state)
 {
     /* [S] stats.chi2.sf(psi / (1/n + 1/m), bins - 1) */
     assert_near_rel(slw_psi_p(.1, 10000, 100, 10), 0.3585599957539034, 1e-12);
-    assert_near_rel(slw_psi_p(.2, 10000, 100, 10), 0.019174563218166737,
-                    1e-12);
+    assert_near_rel(slw_psi_p(.2, 10000, 100, 10), 0.019174563218166737, 1e-12);
     assert_near_rel(slw_psi_p(.1, 10000, 50, 10), 0.8364713141807527, 1e-12);
     /* 95 % critical values of the literature: n = m, ten bins and others */
     static const struct {
@@ -72,14 +70,14 @@ psi_p_is_the_scaled_chi_squared_tail(void **state)
         size_t bins;
         double critical;
     } table[] = {
-        {100, 100, 10, .3384},   {1000, 1000, 10, .0338},
+        {100, 100, 10, .3384},    {1000, 1000, 10, .0338},
         {10000, 1000, 10, .0186}, {100, 100, 20, .6029},
-        {1000, 1000, 5, .0190},  {1000, 1000, 30, .0851},
+        {1000, 1000, 5, .0190},   {1000, 1000, 30, .0851},
     };
     for (size_t i = 0; i < ARRAY_LEN(table); i++)
-        assert_near(slw_psi_p(table[i].critical, table[i].n, table[i].m,
-                              table[i].bins),
-                    .05, 5e-4);
+        assert_near(
+            slw_psi_p(table[i].critical, table[i].n, table[i].m, table[i].bins),
+            .05, 5e-4);
 }
 
 static int
@@ -96,12 +94,17 @@ bins_are_those_of_numpys_quantiles_and_searchsorted(void **state)
      *     ed = np.unique(np.quantile(x, [i/10 for i in range(1,10)]))
      *     c = (np.arange(500)*4241%1201)/100.0
      *     np.bincount(np.searchsorted(ed, c, side='left')) */
-    static const double expected[]
-        = {1.0090000000000001, 2.0180000000000002, 3.0269999999999997,
-           4.046,              5.055,              6.053999999999999,
-           7.063,              8.072000000000001,  9.071};
-    static const int64_t expected_counts[]
-        = {37, 43, 47, 38, 39, 47, 41, 38, 46, 124};
+    static const double expected[] = {1.0090000000000001,
+                                      2.0180000000000002,
+                                      3.0269999999999997,
+                                      4.046,
+                                      5.055,
+                                      6.053999999999999,
+                                      7.063,
+                                      8.072000000000001,
+                                      9.071};
+    static const int64_t expected_counts[] = {37, 43, 47, 38, 39,
+                                              47, 41, 38, 46, 124};
     static double x[1000], c[501];
     for (int i = 0; i < 1000; i++)
         x[i] = i * 7919 % 1009 / 100.0;
@@ -237,13 +240,11 @@ ks_exact_equals_scipys_down_to_the_smallest_p(void **state)
         for (size_t j = 0; j < cases[k].m; j++)
             y[j] = cases[k].sh + (double)j / (double)cases[k].m;
         struct slw_err err;
-        assert_ok(slw_ks_two_sample(x, cases[k].n, y, cases[k].m, &d, &p,
-                                    &err),
+        assert_ok(slw_ks_two_sample(x, cases[k].n, y, cases[k].m, &d, &p, &err),
                   err);
         assert_near_rel(d, cases[k].d, 1e-15);
         assert_near_rel(p, cases[k].p, 1e-12);
-        assert_ok(slw_ks_two_sample(y, cases[k].m, x, cases[k].n, &d, &p,
-                                    &err),
+        assert_ok(slw_ks_two_sample(y, cases[k].m, x, cases[k].n, &d, &p, &err),
                   err);
         assert_near_rel(p, cases[k].p, 1e-12); /* either way round */
     }
@@ -315,8 +316,7 @@ ks_of_large_samples_uses_kolmogorovs_law(void **state)
         for (size_t j = 0; j < cases[k].m; j++)
             y[j] = cases[k].sh + (double)j / (double)cases[k].m;
         struct slw_err err;
-        assert_ok(slw_ks_two_sample(x, cases[k].n, y, cases[k].m, &d, &p,
-                                    &err),
+        assert_ok(slw_ks_two_sample(x, cases[k].n, y, cases[k].m, &d, &p, &err),
                   err);
         assert_near_rel(d, cases[k].d, 1e-14);
         assert_near_rel(p, cases[k].p, 1e-12);
@@ -346,9 +346,9 @@ bh_equals_the_example_of_1995(void **state)
 {
     /* Benjamini & Hochberg 1995, section 4; adjusted values by
      * [S] stats.false_discovery_control(p).  Four are rejected at 5 %. */
-    static const double p[]
-        = {.0001, .0004, .0019, .0095, .0201, .0278, .0298, .0344,
-           .0459, .3240, .4262, .5719, .6528, .7590, 1};
+    static const double p[] = {.0001, .0004, .0019, .0095, .0201,
+                               .0278, .0298, .0344, .0459, .3240,
+                               .4262, .5719, .6528, .7590, 1};
     static const double expected[] = {0.0015,
                                       0.003,
                                       0.0095,

@@ -8,10 +8,10 @@
 #include "base/rng.h"
 #include "tests/slw_test.h"
 
-static const double Y[]
-    = {10.0, 3.5, -2.25, 0.0, 7.125, 8.0, 12.5, 1.0, -4.0, 6.75};
-static const double H[]
-    = {9.5, 4.0, -2.0, 0.5, 7.0, 8.25, 11.0, 1.5, -4.5, 7.0};
+static const double Y[] = {10.0, 3.5,  -2.25, 0.0,  7.125,
+                           8.0,  12.5, 1.0,   -4.0, 6.75};
+static const double H[] = {9.5,  4.0,  -2.0, 0.5,  7.0,
+                           8.25, 11.0, 1.5,  -4.5, 7.0};
 
 static void
 metrics_equal_numpys(void **state)
@@ -91,8 +91,7 @@ paired_test_equals_an_independent_computation(void **state)
         for (int i = 0; i < cases[k].n; i++)
             d[i] = .3 + sin(i * .9) + .5 * cos(i * .31);
         struct slw_err err;
-        assert_ok(slw_paired_test(d, (size_t)cases[k].n, &mean, &p, &err),
-                  err);
+        assert_ok(slw_paired_test(d, (size_t)cases[k].n, &mean, &p, &err), err);
         assert_near_rel(mean, cases[k].mean, 1e-13);
         assert_near_rel(p, cases[k].p, 1e-10);
     }

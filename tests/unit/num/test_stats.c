@@ -53,9 +53,10 @@ quantiles_are_those_of_numpy(void **state)
 {
     /* [S] np.quantile(x, q) */
     static const double x[] = {1, 2, 4, 8, 16, 32, 64.5};
-    static const double cases[][2]
-        = {{0, 1}, {.1, 1.6}, {.25, 3}, {.5, 8}, {.77, 25.92},
-           {.9, 45.000000000000014}, {1, 64.5}};
+    static const double cases[][2] = {{0, 1},       {.1, 1.6},
+                                      {.25, 3},     {.5, 8},
+                                      {.77, 25.92}, {.9, 45.000000000000014},
+                                      {1, 64.5}};
     for (size_t i = 0; i < ARRAY_LEN(cases); i++)
         assert_near_rel(slw_quantile_sorted(x, ARRAY_LEN(x), cases[i][0]),
                         cases[i][1], 1e-15);
@@ -121,8 +122,7 @@ static void
 nan_is_sorted_last_and_infinities_at_the_ends(void **state)
 {
     double x[] = {NAN, 3, -INFINITY, NAN, INFINITY, 1, NAN};
-    static const double sorted[]
-        = {-INFINITY, 1, 3, INFINITY, NAN, NAN, NAN};
+    static const double sorted[] = {-INFINITY, 1, 3, INFINITY, NAN, NAN, NAN};
     slw_sort_f64(x, ARRAY_LEN(x));
     for (size_t i = 0; i < ARRAY_LEN(x); i++)
         assert_near(x[i], sorted[i], 0);
@@ -187,16 +187,12 @@ static void
 chi_squared_equals_scipys_in_both_directions(void **state)
 {
     /* [S] stats.chi2.sf(x, df) */
-    static const double sf[][3] = {{.5, 1, 0.47950012218695337},
-                                   {3.84, 1, 0.05004352124870519},
-                                   {16.9, 9, 0.0503051901243108},
-                                   {100, 9, 1.5735176303753876e-17},
-                                   {1000, 9, 1.7240681189224405e-209},
-                                   {5, 30, 0.9999999308468613},
-                                   {300, 200, 5.924540335483916e-06},
-                                   {1023, 1023, 0.494120089867273},
-                                   {1e-3, 2, 0.9995001249791693},
-                                   {9.5, .5, 0.0006530648101074597}};
+    static const double sf[][3] = {
+        {.5, 1, 0.47950012218695337},       {3.84, 1, 0.05004352124870519},
+        {16.9, 9, 0.0503051901243108},      {100, 9, 1.5735176303753876e-17},
+        {1000, 9, 1.7240681189224405e-209}, {5, 30, 0.9999999308468613},
+        {300, 200, 5.924540335483916e-06},  {1023, 1023, 0.494120089867273},
+        {1e-3, 2, 0.9995001249791693},      {9.5, .5, 0.0006530648101074597}};
     for (size_t i = 0; i < ARRAY_LEN(sf); i++)
         assert_near_rel(slw_chi2_sf(sf[i][0], sf[i][1]), sf[i][2], 1e-12);
     assert_near(slw_chi2_sf(0, 4), 1, 0);
@@ -204,15 +200,12 @@ chi_squared_equals_scipys_in_both_directions(void **state)
     assert_near(slw_chi2_sf(INFINITY, 4), 0, 0);
     assert_near(slw_chi2_sf(NAN, 4), NAN, 0);
     /* [S] stats.chi2.ppf(p, df) */
-    static const double ppf[][3] = {{.95, 9, 16.918977604620448},
-                                    {.99, 9, 21.665994333461924},
-                                    {.95, 19, 30.14352720564616},
-                                    {.95, 4, 9.487729036781154},
-                                    {.05, 9, 3.325112843066815},
-                                    {1e-6, 3, 0.00024181048720124264},
-                                    {.5, 1, 0.454936423119572},
-                                    {.999999, 29, 80.43597042040733},
-                                    {.95, 1023, 1098.5207819245886}};
+    static const double ppf[][3] = {
+        {.95, 9, 16.918977604620448},   {.99, 9, 21.665994333461924},
+        {.95, 19, 30.14352720564616},   {.95, 4, 9.487729036781154},
+        {.05, 9, 3.325112843066815},    {1e-6, 3, 0.00024181048720124264},
+        {.5, 1, 0.454936423119572},     {.999999, 29, 80.43597042040733},
+        {.95, 1023, 1098.5207819245886}};
     for (size_t i = 0; i < ARRAY_LEN(ppf); i++)
         assert_near_rel(slw_chi2_quantile(ppf[i][0], ppf[i][1]), ppf[i][2],
                         1e-11);

@@ -131,8 +131,7 @@ a_move_of_an_alias_is_announced_with_what_was_before(void **state)
 }
 
 static void
-numbers_are_not_handed_out_again_and_aliases_of_a_deleted_version_go(
-    void **state)
+numbers_are_not_reused_and_aliases_of_a_deleted_version_go(void **state)
 {
     struct fixture *f = *state;
     struct slw_err err;
@@ -326,8 +325,8 @@ main(void)
             a_move_of_an_alias_is_announced_with_what_was_before, setup,
             teardown),
         cmocka_unit_test_setup_teardown(
-            numbers_are_not_handed_out_again_and_aliases_of_a_deleted_version_go,
-            setup, teardown),
+            numbers_are_not_reused_and_aliases_of_a_deleted_version_go, setup,
+            teardown),
         cmocka_unit_test_setup_teardown(
             a_version_is_found_by_number_alias_newest_and_release, setup,
             teardown),

@@ -2,7 +2,6 @@
  * is reported and never returned as content. */
 #include "store/blob.h"
 
-
 #include "base/file.h"
 #include "base/rng.h"
 #include "tests/slw_test.h"
@@ -61,9 +60,16 @@ assert_content(struct slw_store *s, const char *hash, const char *bytes,
 static void
 content_of_every_size_comes_back(void **state)
 {
-    static const size_t sizes[] = {
-        0,         1,         16383,     16384,     16385,     65536,
-        256 * 1024 - 1, 256 * 1024, 256 * 1024 + 1, 3 * MIB + 7};
+    static const size_t sizes[] = {0,
+                                   1,
+                                   16383,
+                                   16384,
+                                   16385,
+                                   65536,
+                                   256 * 1024 - 1,
+                                   256 * 1024,
+                                   256 * 1024 + 1,
+                                   3 * MIB + 7};
     char dir[256];
     struct slw_store *s = open_server(dir);
     for (size_t i = 0; i < ARRAY_LEN(sizes); i++) {
@@ -161,8 +167,7 @@ a_changed_percent_adds_little(void **state)
     assert_true(changed.new_size < (int64_t)len / 20);
     int64_t shared = 0;
     int64_t total = 0;
-    assert_ok(slw_blob_shared(s, old.hash, changed.hash, &shared, &total,
-                              &err),
+    assert_ok(slw_blob_shared(s, old.hash, changed.hash, &shared, &total, &err),
               err);
     assert_int_equal(total, changed.chunk_count);
     assert_true(shared > total * 9 / 10);
@@ -203,8 +208,7 @@ assert_damaged(struct slw_store *s, const char *hash)
     SLW_AUTO(slw_buf, out);
     slw_buf_z(&out, "kept");
     assert_fails(slw_blob_verify(s, hash, &err), SLW_CORRUPT, err, "blob ");
-    assert_fails(slw_blob_get(s, hash, &out, &err), SLW_CORRUPT, err,
-                 "blob ");
+    assert_fails(slw_blob_get(s, hash, &out, &err), SLW_CORRUPT, err, "blob ");
     assert_true(slw_str_eqz(slw_buf_view(&out), "kept"));
     char path[300];
     (void)snprintf(path, sizeof(path), "%s/out", slw_store_dir(s));
@@ -317,8 +321,8 @@ bad_names_limits_and_absent_blobs_are_refused(void **state)
     assert_false(slw_blob_exists(s, absent));
     assert_fails(slw_blob_get(s, absent, &out, &err), SLW_NOT_FOUND, err,
                  "there is no blob");
-    assert_fails(slw_blob_size(s, "../../etc/passwd", &size, &err),
-                 SLW_INVALID, err, "does not name a blob");
+    assert_fails(slw_blob_size(s, "../../etc/passwd", &size, &err), SLW_INVALID,
+                 err, "does not name a blob");
     assert_int_equal(size, 7);
     char *bytes = noise(MIB, 7);
     const struct slw_blob_info info = put(s, bytes, MIB);

@@ -94,8 +94,8 @@ server_main(const char *dir, int fd, int round)
     struct slw_store *s = open_server(dir);
     for (int i = 0; i < WRITERS; i++) {
         writers[i] = (struct writer){s, fd, round, i};
-        SLW_ASSERT(pthread_create(&thread, NULL, write_for_ever,
-                                  &writers[i]) == 0);
+        SLW_ASSERT(pthread_create(&thread, NULL, write_for_ever, &writers[i]) ==
+                   0);
     }
     for (;;)
         (void)pause();

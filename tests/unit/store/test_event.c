@@ -38,9 +38,8 @@ after(struct slw_store *s, int64_t id, const char *prefix, const char *subject)
     SLW_AUTO(slw_arena, arena);
     SLW_AUTO(slw_tx, tx);
     assert_ok(slw_tx_read(&tx, s, &err), err);
-    const enum slw_rc rc =
-        slw_event_after(&tx, id, slw_str_of(prefix), slw_str_of(subject),
-                        &arena, &e, &err);
+    const enum slw_rc rc = slw_event_after(
+        &tx, id, slw_str_of(prefix), slw_str_of(subject), &arena, &e, &err);
     if (rc == SLW_NOT_FOUND)
         return 0;
     assert_ok(rc, err);
@@ -128,13 +127,13 @@ the_hash_is_the_documented_one(void **state)
     SLW_AUTO(slw_arena, arena);
     SLW_AUTO(slw_tx, tx);
     assert_ok(slw_tx_read(&tx, s, &err), err);
-    assert_ok(slw_event_after(&tx, 0, SLW_STR(""), SLW_STR(""), &arena, &e,
-                              &err),
-              err);
+    assert_ok(
+        slw_event_after(&tx, 0, SLW_STR(""), SLW_STR(""), &arena, &e, &err),
+        err);
     assert_true(e.at_ms == T0);
     assert_true(slw_str_eqz(e.payload, "{\"v\":1}"));
     if (!slw_str_eqz(e.hash, "3db4056cfd54767ce11b70b60355b2be"
-                              "3289c3d3c2a07c9525f3c0b020f103d9"))
+                             "3289c3d3c2a07c9525f3c0b020f103d9"))
         fail_msg("%.*s", SLW_FMT(e.hash));
     slw_tx_done(&tx);
     slw_store_close(s);
@@ -182,8 +181,7 @@ tampering_is_seen_wherever_it_happens(void **state)
                          SQLITE_OK);
         (void)sqlite3_close(db);
         s = open_server(dir);
-        assert_fails(verify(s, &count, &err), SLW_CORRUPT, err,
-                     cases[i].says);
+        assert_fails(verify(s, &count, &err), SLW_CORRUPT, err, cases[i].says);
         slw_store_close(s);
     }
 }

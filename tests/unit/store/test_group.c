@@ -143,11 +143,11 @@ sixteen_threads_read_their_own_writes(void **state)
     pthread_t threads[THREADS + 1];
     for (int i = 0; i <= THREADS; i++) {
         members[i] = (struct member){s, i, &missing};
-        assert_int_equal(pthread_create(&threads[i], NULL,
-                                        i < THREADS ? write_and_look
-                                                    : write_alone,
-                                        &members[i]),
-                         0);
+        assert_int_equal(
+            pthread_create(&threads[i], NULL,
+                           i < THREADS ? write_and_look : write_alone,
+                           &members[i]),
+            0);
     }
     for (int i = 0; i <= THREADS; i++)
         assert_int_equal(pthread_join(threads[i], NULL), 0);

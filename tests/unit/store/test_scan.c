@@ -85,16 +85,15 @@ times_are_milliseconds_also_before_1970(void **state)
 {
     SLW_AUTO(slw_scan, sc);
     sc = scan_open();
-    const struct slw_scan_result r = query(
-        &sc,
-        "SELECT DATE '2023-08-31' AS d, DATE '1969-12-31' AS early,"
-        " TIMESTAMP '2023-08-31 22:00:00.25' AS us,"
-        " TIMESTAMP '1969-12-31 23:59:59.9995' AS just,"
-        " TIMESTAMP_S '2023-08-31 22:00:00' AS s,"
-        " TIMESTAMP_MS '2023-08-31 22:00:00.001' AS ms,"
-        " TIMESTAMP_NS '2023-08-31 22:00:00.001999999' AS ns,"
-        " TIMESTAMPTZ '2023-08-31 22:00:00+02' AS tz,"
-        " '2023-08-31 22:00:00'::TIMESTAMPTZ AS utc");
+    const struct slw_scan_result r =
+        query(&sc, "SELECT DATE '2023-08-31' AS d, DATE '1969-12-31' AS early,"
+                   " TIMESTAMP '2023-08-31 22:00:00.25' AS us,"
+                   " TIMESTAMP '1969-12-31 23:59:59.9995' AS just,"
+                   " TIMESTAMP_S '2023-08-31 22:00:00' AS s,"
+                   " TIMESTAMP_MS '2023-08-31 22:00:00.001' AS ms,"
+                   " TIMESTAMP_NS '2023-08-31 22:00:00.001999999' AS ns,"
+                   " TIMESTAMPTZ '2023-08-31 22:00:00+02' AS tz,"
+                   " '2023-08-31 22:00:00'::TIMESTAMPTZ AS utc");
     /* 19600 days = 1693440000000 ms */
     assert_int_equal(slw_scan_col(&r, "d")->type, SLW_COL_TIME);
     assert_true(slw_scan_col(&r, "d")->i64[0] == INT64_C(1693440000000));
@@ -193,12 +192,11 @@ refusals_are_one_line(void **state)
                                 &err),
                  SLW_INVALID, err, "colour");
     assert_null(strchr(err.msg, '\n'));
+    assert_fails(slw_scan_query(&sc, 10, &arena, &r, SLW_STR("SELEC 1"), &err),
+                 SLW_INVALID, err, "syntax error");
     assert_fails(
-        slw_scan_query(&sc, 10, &arena, &r, SLW_STR("SELEC 1"), &err),
-        SLW_INVALID, err, "syntax error");
-    assert_fails(slw_scan_query(&sc, 10, &arena, &r,
-                                SLW_STR("SELECT 'x'::INT"), &err),
-                 SLW_INVALID, err, "Could not convert");
+        slw_scan_query(&sc, 10, &arena, &r, SLW_STR("SELECT 'x'::INT"), &err),
+        SLW_INVALID, err, "Could not convert");
     assert_fails(slw_scan_query(&sc, 10, &arena, &r,
                                 SLW_STR("SELECT * FROM range(11)"), &err),
                  SLW_LIMIT, err, "more than 10 rows");
@@ -210,8 +208,7 @@ refusals_are_one_line(void **state)
     assert_fails(slw_scan_query(&sc, 10, &arena, &r,
                                 SLW_STR("SELECT 'infinity'::DATE AS d"), &err),
                  SLW_INVALID, err, "column 'd' holds an infinite date");
-    assert_fails(slw_scan_query(&sc, 10, &arena, &r, SLW_STR("SELECT ?"),
-                                &err),
+    assert_fails(slw_scan_query(&sc, 10, &arena, &r, SLW_STR("SELECT ?"), &err),
                  SLW_INVALID, err, "parameters");
     assert_fails(slw_scan_exec(&sc, &err, "SELECT * FROM '/nowhere/x.csv'"),
                  SLW_INVALID, err, "No files found");
@@ -234,12 +231,12 @@ settings_are_the_deterministic_ones(void **state)
 {
     SLW_AUTO(slw_scan, sc);
     sc = scan_open();
-    const struct slw_scan_result r = query(
-        &sc, "SELECT current_setting('threads') AS threads,"
-             " current_setting('memory_limit') AS memory,"
-             " current_setting('TimeZone') AS zone,"
-             " current_setting('autoinstall_known_extensions') AS auto,"
-             " current_setting('preserve_insertion_order') AS ordered");
+    const struct slw_scan_result r =
+        query(&sc, "SELECT current_setting('threads') AS threads,"
+                   " current_setting('memory_limit') AS memory,"
+                   " current_setting('TimeZone') AS zone,"
+                   " current_setting('autoinstall_known_extensions') AS auto,"
+                   " current_setting('preserve_insertion_order') AS ordered");
     assert_int_equal(slw_scan_col(&r, "threads")->i64[0], 1);
     assert_text(slw_scan_col(&r, "memory")->str[0], "1.0 GiB");
     assert_text(slw_scan_col(&r, "zone")->str[0], "UTC");

@@ -84,8 +84,8 @@ a_fresh_folder_gets_its_layout_and_keeps_what_is_written(void **state)
     put(s, "color", "green");
     put(s, "color", "blue");
     slw_store_close(s);
-    const char *names[] = {"slipway.db", "lock",        "blobs", "cache", "tmp",
-                           "jobs",       "predictions", "backup"};
+    const char *names[] = {"slipway.db", "lock", "blobs",       "cache",
+                           "tmp",        "jobs", "predictions", "backup"};
     for (size_t i = 0; i < ARRAY_LEN(names); i++) {
         char path[1024];
         (void)snprintf(path, sizeof(path), "%s/%s", sub, names[i]);
@@ -157,9 +157,10 @@ foreign_and_broken_files_are_refused(void **state)
     slw_test_dir(dir);
     char path[512];
     (void)snprintf(path, sizeof(path), "%s/slipway.db", dir);
-    assert_ok(slw_file_put(path, SLW_STR("no database at all, but long enough "
-                                         "to be read as the head of one: "
-                                         "0123456789012345678901234567890123"),
+    assert_ok(slw_file_put(path,
+                           SLW_STR("no database at all, but long enough "
+                                   "to be read as the head of one: "
+                                   "0123456789012345678901234567890123"),
                            &err),
               err);
     assert_fails(try_open(dir, true, &err), SLW_CORRUPT, err,
@@ -216,9 +217,9 @@ an_older_database_is_backed_up_and_migrated(void **state)
 
     sqlite3 *db = NULL; /* the copy is whole, and of before */
     assert_int_equal(sqlite3_open(path, &db), SQLITE_OK);
-    assert_int_equal(sqlite3_exec(db, "SELECT value FROM store_meta", NULL,
-                                  NULL, NULL),
-                     SQLITE_OK);
+    assert_int_equal(
+        sqlite3_exec(db, "SELECT value FROM store_meta", NULL, NULL, NULL),
+        SQLITE_OK);
     assert_int_equal(
         sqlite3_exec(db, "SELECT id FROM jobs_job", NULL, NULL, NULL),
         SQLITE_ERROR);

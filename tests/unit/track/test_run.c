@@ -92,8 +92,7 @@ a_conflicting_param_writes_nothing_of_its_batch(void **state)
 }
 
 static void
-latest_is_the_greatest_by_step_time_value_in_whatever_order_they_come(
-    void **state)
+latest_is_the_greatest_by_step_time_value_in_any_order(void **state)
 {
     struct fixture *f = *state;
     struct slw_err err;
@@ -307,8 +306,8 @@ main(void)
         cmocka_unit_test_setup_teardown(
             a_conflicting_param_writes_nothing_of_its_batch, setup, teardown),
         cmocka_unit_test_setup_teardown(
-            latest_is_the_greatest_by_step_time_value_in_whatever_order_they_come,
-            setup, teardown),
+            latest_is_the_greatest_by_step_time_value_in_any_order, setup,
+            teardown),
         cmocka_unit_test_setup_teardown(history_is_sorted_and_without_repeats,
                                         setup, teardown),
         cmocka_unit_test_setup_teardown(

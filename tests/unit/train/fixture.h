@@ -60,7 +60,7 @@ frame_make(struct slw_arena *a)
     fr.columns = SLW_ARENA_NEW(a, struct slw_str, fr.column_count);
     for (size_t i = 0; i < fr.column_count; i++)
         fr.columns[i] = slw_str_of(names[i]);
-    fr.x = SLW_ARENA_NEW(a, double, fr.row_count * fr.column_count);
+    fr.x = SLW_ARENA_NEW(a, double, fr.row_count *fr.column_count);
     fr.y = SLW_ARENA_NEW(a, double, fr.row_count);
     fr.event_ms = SLW_ARENA_NEW(a, int64_t, fr.row_count);
     fr.label_known_ms = SLW_ARENA_NEW(a, int64_t, fr.row_count);
@@ -87,7 +87,7 @@ frame_make(struct slw_arena *a)
 }
 
 #define MODEL_HEAD                                                             \
-    "{\"name\":\"m\",\"target\":{\"sql\":\"lead(v) OVER w\",\"of\":\"p\"}," \
+    "{\"name\":\"m\",\"target\":{\"sql\":\"lead(v) OVER w\",\"of\":\"p\"},"    \
     "\"features\":[\"v\"],\"split\":{\"validate_ms\":5184000000,"              \
     "\"test_ms\":5184000000},\"fallback\":{\"sql\":\"lag_0\"},"
 

@@ -2,8 +2,8 @@
  * sentence; the space of parameters and its sampler. */
 #include "fixture.h"
 
-static const char GOOD[] = MODEL_HEAD
-    "\"candidates\":{\"xgboost\":{\"max_depth\":[2,4]},\"svr\":{}}}";
+static const char GOOD[] =
+    MODEL_HEAD "\"candidates\":{\"xgboost\":{\"max_depth\":[2,4]},\"svr\":{}}}";
 
 static enum slw_rc
 put(struct fixture *f, const char *name, const char *def, struct slw_err *err)
@@ -54,9 +54,8 @@ a_definition_is_kept_and_its_history_grows_only_by_changes(void **state)
     assert_ok(slw_train_model_list(&tx, &f.arena, &names, &count, &err), err);
     assert_int_equal(count, 1);
     assert_true(slw_str_eqz(names[0], "m"));
-    assert_fails(
-        slw_train_model_get(&tx, SLW_STR("x"), &f.arena, &def, &err),
-        SLW_NOT_FOUND, err, "(there is m)");
+    assert_fails(slw_train_model_get(&tx, SLW_STR("x"), &f.arena, &def, &err),
+                 SLW_NOT_FOUND, err, "(there is m)");
     slw_tx_done(&tx);
     fixture_done(&f);
 }
@@ -139,12 +138,12 @@ draws_stay_in_their_space_and_depend_on_seed_trial_and_name_only(void **state)
     SLW_AUTO(slw_arena, a);
     SLW_AUTO(slw_json, doc);
     SLW_AUTO(slw_json, doc2);
-    const struct train_def d = def_of(
-        &doc,
-        MODEL_HEAD "\"candidates\":{\"xgboost\":{\"max_depth\":[2,4],"
-                   "\"eta\":[0.03,0.3,\"log\"],\"rounds\":50,"
-                   "\"lambda\":{\"choice\":[1,2.5]}}}}",
-        &a);
+    const struct train_def d =
+        def_of(&doc,
+               MODEL_HEAD "\"candidates\":{\"xgboost\":{\"max_depth\":[2,4],"
+                          "\"eta\":[0.03,0.3,\"log\"],\"rounds\":50,"
+                          "\"lambda\":{\"choice\":[1,2.5]}}}}",
+               &a);
     /* Another candidate beside it, members in another order. */
     const struct train_def e = def_of(
         &doc2,
@@ -158,8 +157,8 @@ draws_stay_in_their_space_and_depend_on_seed_trial_and_name_only(void **state)
     for (int64_t t = 1; t <= 200; t++) {
         const struct slw_str text =
             train_spaces_draw(&d.candidates[0], 7, t, &a);
-        assert_true(slw_str_eq(
-            text, train_spaces_draw(&e.candidates[1], 7, t, &a)));
+        assert_true(
+            slw_str_eq(text, train_spaces_draw(&e.candidates[1], 7, t, &a)));
         SLW_AUTO(slw_json, params);
         const struct json_t *p = json_of(&params, text.ptr);
         const int64_t depth = slw_json_i64_or(slw_json_get(p, "max_depth"), 0);
@@ -179,8 +178,7 @@ draws_stay_in_their_space_and_depend_on_seed_trial_and_name_only(void **state)
 }
 
 static void
-an_empty_candidate_has_our_own_space_and_a_fixed_one_needs_one_trial(
-    void **state)
+an_empty_candidate_has_our_space_and_a_fixed_one_one_trial(void **state)
 {
     SLW_AUTO(slw_arena, a);
     SLW_AUTO(slw_json, doc);
@@ -190,11 +188,11 @@ an_empty_candidate_has_our_own_space_and_a_fixed_one_needs_one_trial(
     assert_false(train_spaces_fixed(&d.candidates[0]));
     const struct slw_str text = train_spaces_draw(&d.candidates[0], 7, 1, &a);
     assert_non_null(strstr(text.ptr, "\"epsilon\":0."));
-    const struct train_def e = def_of(
-        &doc2,
-        MODEL_HEAD "\"candidates\":{\"svr\":{\"c\":1,\"epsilon\":0.1,"
-                   "\"gamma\":0.1}}}",
-        &a);
+    const struct train_def e =
+        def_of(&doc2,
+               MODEL_HEAD "\"candidates\":{\"svr\":{\"c\":1,\"epsilon\":0.1,"
+                          "\"gamma\":0.1}}}",
+               &a);
     assert_true(train_spaces_fixed(&e.candidates[0]));
 }
 
@@ -203,11 +201,10 @@ final_parameters_end_where_stopping_ended_and_do_not_stop(void **state)
 {
     SLW_AUTO(slw_arena, a);
     SLW_AUTO(slw_json, doc);
-    const struct json_t *p = json_of(
-        &doc, "{\"early_rounds\":15,\"eta\":0.1,\"rounds\":150}");
-    assert_true(slw_str_eqz(
-        train_params_final(SLW_FLAVOUR_XGBOOST, p, 41, &a),
-        "{\"eta\":0.1,\"rounds\":41}"));
+    const struct json_t *p =
+        json_of(&doc, "{\"early_rounds\":15,\"eta\":0.1,\"rounds\":150}");
+    assert_true(slw_str_eqz(train_params_final(SLW_FLAVOUR_XGBOOST, p, 41, &a),
+                            "{\"eta\":0.1,\"rounds\":41}"));
 }
 
 int
@@ -220,7 +217,7 @@ main(void)
         cmocka_unit_test(
             draws_stay_in_their_space_and_depend_on_seed_trial_and_name_only),
         cmocka_unit_test(
-            an_empty_candidate_has_our_own_space_and_a_fixed_one_needs_one_trial),
+            an_empty_candidate_has_our_space_and_a_fixed_one_one_trial),
         cmocka_unit_test(
             final_parameters_end_where_stopping_ended_and_do_not_stop),
     };

@@ -7,7 +7,7 @@
 #include "data/data.h"
 
 #define VIEW                                                                   \
-    "{\"name\":\"v\",\"entity\":\"symbol\",\"event_time\":\"date\"," \
+    "{\"name\":\"v\",\"entity\":\"symbol\",\"event_time\":\"date\","           \
     "\"ttl_ms\":604800000,\"sql\":\"SELECT symbol, date, level,"               \
     " ln(level / lag(level) OVER (PARTITION BY symbol ORDER BY date)) AS r"    \
     " FROM p\",\"lags\":[{\"of\":\"r\",\"count\":3}]}"
@@ -80,11 +80,10 @@ source_ingest(struct fixture *f)
     {
         SLW_AUTO(slw_tx, tx);
         assert_ok(slw_tx_begin(&tx, f->store, &err), err);
-        assert_ok(slw_data_source_put(
-                      &tx, NOW_MS, SLW_STR("p"),
-                      SLW_STR("{\"entity\":\"symbol\","
-                              "\"event_time\":\"date\"}"),
-                      &err),
+        assert_ok(slw_data_source_put(&tx, NOW_MS, SLW_STR("p"),
+                                      SLW_STR("{\"entity\":\"symbol\","
+                                              "\"event_time\":\"date\"}"),
+                                      &err),
                   err);
         assert_ok(slw_tx_commit(&tx, &err), err);
     }
@@ -127,8 +126,7 @@ replaced(struct fixture *f, struct slw_str text, const char *from,
 }
 
 static void
-a_release_is_rebuilt_from_its_pins_and_the_first_difference_is_named(
-    void **state)
+a_release_is_rebuilt_from_pins_and_a_difference_is_named(void **state)
 {
     struct fixture f;
     struct slw_err err;
@@ -171,8 +169,8 @@ a_release_is_rebuilt_from_its_pins_and_the_first_difference_is_named(
     assert_true(model < 0.9 * rule);
     const struct json_t *split = slw_json_get(rel, "split");
     assert_int_equal(slw_json_i64_or(slw_json_get(split, "test_rows"), 0), 80);
-    assert_int_equal(
-        slw_json_i64_or(slw_json_get(split, "unlabelled_rows"), 0), 2);
+    assert_int_equal(slw_json_i64_or(slw_json_get(split, "unlabelled_rows"), 0),
+                     2);
     assert_int_equal(slw_json_i64_or(slw_json_get(split, "missing_rows"), 0),
                      2 * 3); /* r and its two lags at the start */
 
@@ -185,17 +183,16 @@ a_release_is_rebuilt_from_its_pins_and_the_first_difference_is_named(
     const struct json_t *same = reproduce(&f, r.release.ptr, &d1, &a1);
     assert_true(slw_json_bool_or(slw_json_get(same, "equal"), false));
 
-    const struct json_t *moved = reproduce(
-        &f, replaced(&f, r.release, "\"version\":1", "\"version\":2"), &d2,
-        &a2);
+    const struct json_t *moved =
+        reproduce(&f, replaced(&f, r.release, "\"version\":1", "\"version\":2"),
+                  &d2, &a2);
     assert_false(slw_json_bool_or(slw_json_get(moved, "equal"), true));
     assert_true(slw_str_eqz(text_of(moved, "first_difference"), "dataset p"));
 
     const struct json_t *edited = reproduce(
         &f, replaced(&f, r.release, "ln(level", "2*(level"), &d3, &a3);
     assert_false(slw_json_bool_or(slw_json_get(edited, "equal"), true));
-    assert_true(
-        slw_str_eqz(text_of(edited, "first_difference"), "features v"));
+    assert_true(slw_str_eqz(text_of(edited, "first_difference"), "features v"));
     fixture_done(&f);
 }
 
@@ -204,7 +201,7 @@ main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(
-            a_release_is_rebuilt_from_its_pins_and_the_first_difference_is_named),
+            a_release_is_rebuilt_from_pins_and_a_difference_is_named),
     };
     return cmocka_run_group_tests_name("train/pipeline", tests, NULL, NULL);
 }

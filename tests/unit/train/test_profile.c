@@ -46,8 +46,8 @@ every_damaged_byte_and_every_cut_is_refused(void **state)
     assert_ok(slw_profile_write(&p, &bytes, &err), err);
     for (size_t i = 0; i < bytes.len; i++) {
         bytes.ptr[i] ^= 0x41;
-        assert_int_equal(
-            slw_profile_read(slw_buf_view(&bytes), &a, &q, &err), SLW_CORRUPT);
+        assert_int_equal(slw_profile_read(slw_buf_view(&bytes), &a, &q, &err),
+                         SLW_CORRUPT);
         bytes.ptr[i] ^= 0x41;
         assert_int_equal(
             slw_profile_read((struct slw_str){bytes.ptr, i}, &a, &q, &err),

@@ -12,11 +12,11 @@
 #include "store/blob.h"
 
 #define XGB                                                                    \
-    "\"xgboost\":{\"eta\":[0.1,0.3],\"max_depth\":[2,4],\"rounds\":40," \
+    "\"xgboost\":{\"eta\":[0.1,0.3],\"max_depth\":[2,4],\"rounds\":40,"        \
     "\"early_rounds\":5,\"max_bin\":64}"
 #define SVR "\"svr\":{\"c\":[0.5,5,\"log\"],\"max_rows\":300}"
 #define ARNET                                                                  \
-    "\"arnet\":{\"lags\":[1,3],\"lag_prefix\":\"lag_\",\"hidden\":[0,8]," \
+    "\"arnet\":{\"lags\":[1,3],\"lag_prefix\":\"lag_\",\"hidden\":[0,8],"      \
     "\"epochs\":12,\"patience\":3,\"batch\":64}"
 #define SEARCH "\"search\":{\"trials\":3,\"seed\":7},"
 
@@ -66,9 +66,9 @@ row_of(const struct run *run, const char *candidate)
 {
     for (size_t i = 0; i < slw_json_len(run->table.root); i++) {
         const struct json_t *row = slw_json_at(run->table.root, i);
-        if (slw_str_eqz(slw_json_str_or(slw_json_get(row, "candidate"),
-                                        SLW_STR("")),
-                        candidate))
+        if (slw_str_eqz(
+                slw_json_str_or(slw_json_get(row, "candidate"), SLW_STR("")),
+                candidate))
             return row;
     }
     fail_msg("no row for %s", candidate);
@@ -103,9 +103,9 @@ runs_of(struct fixture *f, const char *filter, size_t *out_count)
                                       .experiment_ids = &experiment,
                                       .experiment_count = 1,
                                       .limit = 100};
-    assert_ok(slw_track_run_search(&tx, &q, &f->arena, &runs, out_count,
-                                   &more, &err),
-              err);
+    assert_ok(
+        slw_track_run_search(&tx, &q, &f->arena, &runs, out_count, &more, &err),
+        err);
     return runs;
 }
 
@@ -134,8 +134,8 @@ the_best_on_validation_is_chosen_and_everyone_is_in_the_table(void **state)
             best = names[i];
     }
     assert_true(slw_str_eqz(run.r.candidate, best));
-    assert_true(slw_json_bool_or(
-        slw_json_get(row_of(&run, best), "chosen"), false));
+    assert_true(
+        slw_json_bool_or(slw_json_get(row_of(&run, best), "chosen"), false));
     const struct json_t *rule = row_of(&run, "fallback");
     assert_false(slw_json_bool_or(slw_json_get(rule, "chosen"), true));
     assert_true(metric_of(rule, "test", "mae") >
@@ -162,14 +162,14 @@ every_trial_is_a_child_run_and_the_parent_holds_inputs_and_files(void **state)
         assert_true(runs[i].param_count >= 4);
         assert_true(runs[i].metric_count >= 6);
     }
-    runs = runs_of(&f,
-                   slw_arena_strz(&f.arena,
-                                  slw_arena_printf(
-                                      &f.arena,
-                                      "tags.mlflow.parentRunId = '%.*s' AND"
-                                      " tags.slipway.candidate = 'xgboost'",
-                                      SLW_FMT(run.r.run_id))),
-                   &count);
+    runs = runs_of(
+        &f,
+        slw_arena_strz(&f.arena,
+                       slw_arena_printf(&f.arena,
+                                        "tags.mlflow.parentRunId = '%.*s' AND"
+                                        " tags.slipway.candidate = 'xgboost'",
+                                        SLW_FMT(run.r.run_id))),
+        &count);
     assert_int_equal(count, 3);
     runs = runs_of(&f, "tags.slipway.kind = 'search'", &count);
     assert_int_equal(count, 1);
@@ -197,11 +197,13 @@ static void
 the_release_has_every_member_and_its_model_answers(void **state)
 {
     static const char *const members[] = {
-        "format",   "model",   "flavour",    "model_blob", "model_size",
-        "signature", "features", "feature_hashes", "datasets", "target",
-        "split",    "as_of_ms", "params",    "seed",       "candidate",
-        "engine",   "code",    "frame_hash", "run_id",     "metrics",
-        "errors_by_day", "profile", "thresholds", "fallback", "metric"};
+        "format",        "model",      "flavour",    "model_blob",
+        "model_size",    "signature",  "features",   "feature_hashes",
+        "datasets",      "target",     "split",      "as_of_ms",
+        "params",        "seed",       "candidate",  "engine",
+        "code",          "frame_hash", "run_id",     "metrics",
+        "errors_by_day", "profile",    "thresholds", "fallback",
+        "metric"};
     struct fixture f;
     struct slw_err err;
     fixture_init(&f);
@@ -218,18 +220,16 @@ the_release_has_every_member_and_its_model_answers(void **state)
     /* The stored profile's answers are those of the stored model. */
     SLW_AUTO(slw_buf, bytes);
     struct slw_profile p;
-    const struct slw_str blob =
-        text_of(slw_json_get(rel, "profile"), "blob");
-    assert_ok(slw_blob_get(f.store, slw_arena_strz(&f.arena, blob), &bytes,
-                           &err),
-              err);
+    const struct slw_str blob = text_of(slw_json_get(rel, "profile"), "blob");
+    assert_ok(
+        slw_blob_get(f.store, slw_arena_strz(&f.arena, blob), &bytes, &err),
+        err);
     assert_ok(slw_profile_read(slw_buf_view(&bytes), &f.arena, &p, &err), err);
     assert_int_equal(p.row_count, 365 * ENTITIES);
     assert_int_equal(p.column_count, 6);
     slw_buf_clear(&bytes);
     assert_ok(slw_blob_get(f.store,
-                           slw_arena_strz(&f.arena,
-                                          text_of(rel, "model_blob")),
+                           slw_arena_strz(&f.arena, text_of(rel, "model_blob")),
                            &bytes, &err),
               err);
     enum slw_flavour flavour;
@@ -328,8 +328,7 @@ each_flavour_is_rebuilt_to_the_byte_and_a_changed_frame_is_named(void **state)
         memset(frame.hash, 'e', 64);
         answer = reproduce(&f, run.release.root, &frame, &other);
         assert_false(slw_json_bool_or(slw_json_get(answer, "equal"), true));
-        assert_true(
-            slw_str_eqz(text_of(answer, "first_difference"), "frame"));
+        assert_true(slw_str_eqz(text_of(answer, "first_difference"), "frame"));
     }
     fixture_done(&f);
 }
@@ -353,8 +352,8 @@ a_relative_target_is_learned_although_its_level_rises_for_ever(void **state)
                "{\"name\":\"m\",\"target\":{\"sql\":\"lead(close)\",\"of\":"
                "\"p\",\"relative_to\":\"close\"},\"features\":[\"v\"],"
                "\"split\":{\"validate_ms\":5184000000,\"test_ms\":5184000000},"
-               "\"fallback\":{\"sql\":\"close\"}," SEARCH
-               "\"candidates\":{" XGB "," SVR "," ARNET "}}",
+               "\"fallback\":{\"sql\":\"close\"}," SEARCH "\"candidates\":{" XGB
+               "," SVR "," ARNET "}}",
                &frame, &run, &err),
         err);
     /* The rule is off by 1 % of some 200, times E|N| = 0.8: about 1.6. */
@@ -384,12 +383,13 @@ a_candidate_that_fails_fails_alone(void **state)
     fixture_init(&f);
     struct slw_frame frame = frame_make(&f.arena);
     SLW_AUTO(run, run);
-    assert_ok(search(&f,
-                     MODEL_HEAD SEARCH
-                     "\"candidates\":{\"arnet\":{\"lag_prefix\":\"nobody\"},"
-                     SVR "}}",
-                     &frame, &run, &err),
-              err);
+    assert_ok(
+        search(&f,
+               MODEL_HEAD SEARCH
+               "\"candidates\":{\"arnet\":{\"lag_prefix\":\"nobody\"}," SVR
+               "}}",
+               &frame, &run, &err),
+        err);
     const struct json_t *row = row_of(&run, "arnet");
     assert_int_equal(slw_json_i64_or(slw_json_get(row, "failed"), 0), 3);
     assert_false(slw_json_bool_or(slw_json_get(row, "servable"), true));
@@ -424,8 +424,7 @@ a_search_without_any_model_fails_and_so_does_its_run(void **state)
 }
 
 static void
-a_rule_over_an_unknown_column_is_refused_before_anything_is_tracked(
-    void **state)
+a_rule_over_an_unknown_column_is_refused_before_tracking(void **state)
 {
     struct fixture f;
     struct slw_err err;
@@ -459,9 +458,9 @@ runs_left_open_by_a_killed_attempt_are_closed_by_the_next(void **state)
     const struct slw_kv theirs = {SLW_STR("slipway.job"), SLW_STR("121")};
     SLW_AUTO(slw_tx, tx);
     assert_ok(slw_tx_begin(&tx, f.store, &err), err);
-    assert_ok(slw_track_experiment_ensure(&tx, 1, SLW_STR("m"), &experiment,
-                                          &err),
-              err);
+    assert_ok(
+        slw_track_experiment_ensure(&tx, 1, SLW_STR("m"), &experiment, &err),
+        err);
     assert_ok(slw_track_run_create(&tx, 1, experiment, SLW_STR("a"),
                                    SLW_STR(""), &ours, 1, &f.arena, &open,
                                    &err),
@@ -474,8 +473,8 @@ runs_left_open_by_a_killed_attempt_are_closed_by_the_next(void **state)
     slw_tx_done(&tx);
     tx = (struct slw_tx){0};
     SLW_AUTO(run, run);
-    assert_ok(search(&f, MODEL_HEAD SEARCH "\"candidates\":{" SVR "}}",
-                     &frame, &run, &err),
+    assert_ok(search(&f, MODEL_HEAD SEARCH "\"candidates\":{" SVR "}}", &frame,
+                     &run, &err),
               err);
     assert_ok(slw_tx_read(&tx, f.store, &err), err);
     assert_ok(slw_track_run_get(&tx, open.id, &f.arena, &open, &err), err);
@@ -489,27 +488,29 @@ runs_left_open_by_a_killed_attempt_are_closed_by_the_next(void **state)
 /* ---- scripts ---- */
 
 #define AWK(out, in)                                                           \
-    "awk -F, 'NR==1{print \\\"prediction\\\"} NR>1{print 0.6*$1+0.3*$2}'" \
+    "awk -F, 'NR==1{print \\\"prediction\\\"} NR>1{print 0.6*$1+0.3*$2}'"      \
     " $SLIPWAY_" in " > $SLIPWAY_OUT/predictions_" out ".csv"
 
 static void
-a_script_competes_by_its_predictions_and_cannot_be_served_without_a_model(
-    void **state)
+a_script_competes_and_is_not_served_without_a_model(void **state)
 {
     struct fixture f;
     struct slw_err err;
     fixture_init(&f);
     struct slw_frame frame = frame_make(&f.arena);
     SLW_AUTO(run, run);
-    assert_ok(search(&f,
-                     MODEL_HEAD SEARCH "\"candidates\":{" SVR
-                     ",\"mine\":{\"framework\":\"awk\",\"files\":{\"go.sh\":\""
-                     AWK("valid", "VALID") "\\n" AWK("test", "TEST")
-                     "\\necho run=$MLFLOW_RUN_ID seed=$SLIPWAY_SEED\\n"
-                     "head -1 $SLIPWAY_TEST\\n"
-                     "\"},\"run\":\"sh go.sh\"}}}",
-                     &frame, &run, &err),
-              err);
+    assert_ok(
+        search(&f,
+               MODEL_HEAD SEARCH
+               "\"candidates\":{" SVR
+               ",\"mine\":{\"framework\":\"awk\",\"files\":{\"go.sh\":"
+               "\"" AWK("valid", "VALID") "\\n" AWK(
+                   "test",
+                   "TEST") "\\necho run=$MLFLOW_RUN_ID seed=$SLIPWAY_SEED\\n"
+                           "head -1 $SLIPWAY_TEST\\n"
+                           "\"},\"run\":\"sh go.sh\"}}}",
+               &frame, &run, &err),
+        err);
     const struct json_t *row = row_of(&run, "mine");
     assert_int_equal(slw_json_i64_or(slw_json_get(row, "failed"), 9), 0);
     assert_false(slw_json_bool_or(slw_json_get(row, "servable"), true));
@@ -544,7 +545,8 @@ a_script_that_fails_says_its_last_words_in_the_table(void **state)
     struct slw_frame frame = frame_make(&f.arena);
     SLW_AUTO(run, run);
     assert_ok(search(&f,
-                     MODEL_HEAD SEARCH "\"candidates\":{" SVR
+                     MODEL_HEAD SEARCH
+                     "\"candidates\":{" SVR
                      ",\"bad\":{\"run\":\"echo ImportError: no pandas >&2;"
                      " exit 3\"},"
                      "\"mute\":{\"run\":\"true\"},"
@@ -582,20 +584,21 @@ a_script_with_an_xgboost_file_is_served_and_rebuilt(void **state)
                      &first, &err),
               err);
     const char *path = slw_path(&f.arena, f.dir, "made.ubj");
-    assert_ok(slw_blob_get_file(
-                  f.store,
-                  slw_arena_strz(&f.arena, text_of(first.release.root,
-                                                   "model_blob")),
-                  path, &err),
-              err);
+    assert_ok(
+        slw_blob_get_file(
+            f.store,
+            slw_arena_strz(&f.arena, text_of(first.release.root, "model_blob")),
+            path, &err),
+        err);
     const char *def = slw_arena_strz(
         &f.arena,
-        slw_arena_printf(&f.arena,
-                         MODEL_HEAD SEARCH
-                         "\"candidates\":{\"mine\":{\"framework\":\"xgboost\","
-                         "\"run\":\"" AWK("valid", "VALID")
-                         "; cp %s $SLIPWAY_OUT/model.ubj\"}}}",
-                         path));
+        slw_arena_printf(
+            &f.arena,
+            MODEL_HEAD SEARCH
+            "\"candidates\":{\"mine\":{\"framework\":\"xgboost\","
+            "\"run\":\"" AWK("valid",
+                             "VALID") "; cp %s $SLIPWAY_OUT/model.ubj\"}}}",
+            path));
     SLW_AUTO(run, run);
     assert_ok(search(&f, def, &frame, &run, &err), err);
     assert_true(slw_str_eqz(run.r.candidate, "mine"));
@@ -632,11 +635,10 @@ main(int argc, char **argv)
         cmocka_unit_test(a_candidate_that_fails_fails_alone),
         cmocka_unit_test(a_search_without_any_model_fails_and_so_does_its_run),
         cmocka_unit_test(
-            a_rule_over_an_unknown_column_is_refused_before_anything_is_tracked),
+            a_rule_over_an_unknown_column_is_refused_before_tracking),
         cmocka_unit_test(
             runs_left_open_by_a_killed_attempt_are_closed_by_the_next),
-        cmocka_unit_test(
-            a_script_competes_by_its_predictions_and_cannot_be_served_without_a_model),
+        cmocka_unit_test(a_script_competes_and_is_not_served_without_a_model),
         cmocka_unit_test(a_script_that_fails_says_its_last_words_in_the_table),
         cmocka_unit_test(a_script_with_an_xgboost_file_is_served_and_rebuilt),
     };

@@ -53,8 +53,7 @@ a_label_known_only_after_the_next_part_began_is_purged(void **state)
     /* By the test they are known, but for validation's own last days. */
     assert_int_equal(s.refit.count, (249 + 56) * ENTITIES);
     for (size_t r = 0; r < s.refit.count; r++)
-        assert_true(s.refit.event_ms[r] + 5 * SLW_DAY_MS <=
-                    s.test.event_ms[0]);
+        assert_true(s.refit.event_ms[r] + 5 * SLW_DAY_MS <= s.test.event_ms[0]);
 }
 
 static void
@@ -66,7 +65,7 @@ rows_without_a_feature_or_a_label_are_left_out_and_counted(void **state)
     struct slw_frame f = frame_make(&a);
     struct slw_str gone = SLW_STR("noise");
     struct train_def d = def_days(60, 90);
-    f.x[3] = NAN;                     /* noise of the first row */
+    f.x[3] = NAN;                       /* noise of the first row */
     f.x[1 * f.column_count] = INFINITY; /* lag_0 of the second */
     f.y[2] = NAN;
     assert_ok(train_set_make(&f, &d, NOW_MS, &a, &s, &err), err);
@@ -112,8 +111,8 @@ the_relative_column_is_no_input_and_folds_into_the_target(void **state)
         assert_near(fit[4], 0, 0);
         assert_near(fit[0], x[0], 0);
         assert_near(x[4], s.train.base[r], 0);
-        assert_near(s.train.base[r] * (1 + s.train.fit_y[r]),
-                    s.train.target[r], 1e-12);
+        assert_near(s.train.base[r] * (1 + s.train.fit_y[r]), s.train.target[r],
+                    1e-12);
     }
 }
 
@@ -127,16 +126,16 @@ a_column_nobody_yields_and_a_split_too_long_say_what_to_do(void **state)
     struct train_def d = def_days(60, 90);
     struct slw_str open = SLW_STR("open");
     d.relative_to = open;
-    assert_fails(train_set_make(&f, &d, NOW_MS, &a, &s, &err), SLW_INVALID,
-                 err, "add open to a feature view (columns: lag_0, lag_1");
+    assert_fails(train_set_make(&f, &d, NOW_MS, &a, &s, &err), SLW_INVALID, err,
+                 "add open to a feature view (columns: lag_0, lag_1");
     d = def_days(200, 200);
-    assert_fails(train_set_make(&f, &d, NOW_MS, &a, &s, &err), SLW_INVALID,
-                 err, "leaves 0 rows to train on");
+    assert_fails(train_set_make(&f, &d, NOW_MS, &a, &s, &err), SLW_INVALID, err,
+                 "leaves 0 rows to train on");
     d = def_days(60, 90);
     d.exclude = &open;
     d.exclude_count = 1;
-    assert_fails(train_set_make(&f, &d, NOW_MS, &a, &s, &err), SLW_INVALID,
-                 err, "exclude names 'open'");
+    assert_fails(train_set_make(&f, &d, NOW_MS, &a, &s, &err), SLW_INVALID, err,
+                 "exclude names 'open'");
 }
 
 static void
