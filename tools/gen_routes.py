@@ -140,7 +140,8 @@ def check_answers(e):
     need(isinstance(request, dict) and
          set(request) <= {"schema", "content_type", "description"},
          "request may hold schema, content_type and description")
-    need(isinstance(e["responses"], dict) and e["responses"],
+    need(isinstance(e["responses"], dict) and
+         (e["responses"] or e.get("errors")),
          "responses must name at least one status")
     for status, answer in e["responses"].items():
         need(re.fullmatch(r"[1-5][0-9][0-9]", status),

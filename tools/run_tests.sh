@@ -22,6 +22,7 @@ export ASAN_OPTIONS=halt_on_error=1:abort_on_error=1:detect_leaks=1:detect_stack
 export UBSAN_OPTIONS=halt_on_error=1:abort_on_error=1:print_stacktrace=1
 export LSAN_OPTIONS=report_objects=1
 export SLIPWAY_BIN=$test_build/slipway
+export SLIPWAY_TEST_TOOLS=$test_build/tests
 export SLIPWAY_RELEASE_BIN=$PWD/build/slipway
 export OMP_WAIT_POLICY=passive OPENBLAS_NUM_THREADS=1 # idle threads must not eat a small machine
 export GIT_PYTHON_REFRESH=quiet

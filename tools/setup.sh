@@ -14,7 +14,7 @@ set -euo pipefail
 BUILD_PACKAGES=(gcc libc6-dev make pkg-config meson ninja-build git ca-certificates
     python3 python3-venv libgomp1 libmicrohttpd-dev libsqlite3-dev libjansson-dev
     libfyaml-dev libssl-dev libcurl4-openssl-dev libzstd-dev libopenblas-pthread-dev
-    libsvm-dev libcmocka-dev zlib1g-dev)
+    libsvm-dev libcmocka-dev zlib1g-dev curl)
 TEST_PACKAGES=(clang-format)
 FUZZ_PACKAGES=(clang libclang-rt-14-dev)
 DEV_PACKAGES=("${FUZZ_PACKAGES[@]}" clang-tidy gdb valgrind wrk)
@@ -285,13 +285,14 @@ step_test_venv() {
 # ---- what the tests talk to -----------------------------------------------------------------
 
 ALERT_PACKAGES=(prometheus-alertmanager prometheus) # of the second only promtool is kept
+ALERT_TEMPLATES=/usr/share/prometheus/alertmanager
 
 # Alertmanager and promtool, unpacked from Debian's packages: as programs the tests start
 # themselves, never as services of this machine. apt checks what it downloads.
 step_alertmanager() {
     local stamp out=$deps/alertmanager.part
     stamp=$(stamp_of alertmanager "1 $machine ${ALERT_PACKAGES[*]}")
-    if [ -e "$stamp" ] && [ -x "$deps/alertmanager/promtool" ]; then
+    if [ -e "$stamp" ] && [ -x "$deps/alertmanager/promtool" ] && [ -e "$ALERT_TEMPLATES/email.tmpl" ]; then
         say "Alertmanager and promtool: in .deps/alertmanager."
         return
     fi
@@ -309,6 +310,11 @@ step_alertmanager() {
     done
     mv "$out/unpacked/usr/bin/prometheus-alertmanager" "$out/alertmanager"
     mv "$out/unpacked/usr/bin/promtool" "$out/promtool"
+    # Two files that Debian's build of it reads from a fixed place.
+    if [ ! -e "$ALERT_TEMPLATES/email.tmpl" ]; then
+        need_root prometheus-alertmanager
+        "${as_root[@]}" install -D -m 644 -t "$ALERT_TEMPLATES" "$out/unpacked$ALERT_TEMPLATES"/*.tmpl
+    fi
     rm -rf "$out/unpacked" "$out"/*.deb "$deps/alertmanager"
     mv "$out" "$deps/alertmanager"
     stamp_write "$stamp"

@@ -286,6 +286,7 @@ int
 main(int argc, char **argv)
 {
     signal(SIGPIPE, SIG_IGN);
+    signal(SIGXFSZ, SIG_IGN); /* a limit on sizes of files: write() says so */
     if (argc < 2)
         return help_all(stderr);
     if (strcmp(argv[1], "job") == 0 || strcmp(argv[1], "task") == 0)

@@ -27,6 +27,7 @@ struct yaml_frame {
     struct slw_yaml *last; /* newest child */
     struct yaml_anchor *anchor;
     size_t nodes_before; /* of it, for the anchor's size */
+    size_t at;           /* of its mark, in the source */
     bool has_key;
     struct slw_str key;
     int key_line, key_column;
@@ -35,6 +36,7 @@ struct yaml_frame {
 struct yaml_read {
     struct slw_arena *arena;
     const char *file;
+    struct slw_str source;
     struct slw_err *err;
     struct fy_diag *diag;
     struct fy_parser *parser;
@@ -201,6 +203,50 @@ tag_check(struct yaml_read *r, struct fy_token *tag, bool scalar, int line,
                    SLW_FMT(t));
 }
 
+/* The column of what a block scalar (| or >) belongs to: its key, the dash of
+ * its list.  0 when the events do not tell. */
+static int
+parent_column(struct yaml_read *r)
+{
+    const struct yaml_frame *f = top(r);
+    if (!f || key_is_due(r))
+        return 0;
+    if (f->node->kind == SLW_YAML_MAP)
+        return f->key_column;
+    return f->at < r->source.len && r->source.ptr[f->at] == '-'
+               ? f->node->column
+               : 0; /* a list's mark may stand at its anchor */
+}
+
+/* libfyaml takes block scalars that are not indented deeper than what they
+ * belong to (8.1.1.1 forbids that): it swallows the keys that follow, and the
+ * length it gives may be longer than the text, into memory never written. */
+static enum slw_rc
+block_check(struct yaml_read *r, struct fy_token *t, int line)
+{
+    size_t len = 0, iterated = 0;
+    (void)fy_token_get_text(t, &len);
+    struct fy_token_iter *it = fy_token_iter_create(t);
+    const struct fy_iter_chunk *chunk = NULL;
+    SLW_ASSERT(it);
+    while ((chunk = fy_token_iter_chunk_next(it, chunk, NULL)))
+        iterated += chunk->len;
+    fy_token_iter_destroy(it);
+    /* Where its first line that is not blank begins. */
+    const struct fy_mark *mark = fy_event_start_mark(r->event);
+    size_t begin = mark ? mark->input_pos : r->source.len, at = begin;
+    for (; at < r->source.len && strchr(" \r\n", r->source.ptr[at]); at++)
+        if (r->source.ptr[at] == '\n') {
+            begin = at + 1;
+            line++;
+        }
+    if (len != iterated || (len && at - begin < (size_t)parent_column(r)))
+        return FAIL_AT(r, line, (int)(at - begin) + 1,
+                       "the text after '|' or '>' must be indented deeper than "
+                       "what it belongs to");
+    return SLW_OK;
+}
+
 static enum slw_rc
 scalar_add(struct yaml_read *r, int line, int column)
 {
@@ -213,6 +259,8 @@ scalar_add(struct yaml_read *r, int line, int column)
     if ((style == FYSS_SINGLE_QUOTED || style == FYSS_DOUBLE_QUOTED) &&
         column > 1)
         column--;
+    if (style == FYSS_LITERAL || style == FYSS_FOLDED)
+        TRY(block_check(r, d->value, line));
     struct slw_str text = token_text(r, d->value);
     if (key_is_due(r)) {
         if (text.len == 0)
@@ -267,6 +315,7 @@ static enum slw_rc
 collection_begin(struct yaml_read *r, enum slw_yaml_kind kind, int line,
                  int column)
 {
+    const struct fy_mark *mark = fy_event_start_mark(r->event);
     bool map = kind == SLW_YAML_MAP, tagged_text;
     struct fy_token *tag =
         map ? r->event->mapping_start.tag : r->event->sequence_start.tag;
@@ -284,7 +333,9 @@ collection_begin(struct yaml_read *r, enum slw_yaml_kind kind, int line,
     node_attach(r, n);
     r->frames[r->depth++] = (struct yaml_frame){.node = n,
                                                 .anchor = anchor_add(r, anchor),
-                                                .nodes_before = nodes_before};
+                                                .nodes_before = nodes_before,
+                                                .at = mark ? mark->input_pos
+                                                           : SIZE_MAX};
     return SLW_OK;
 }
 
@@ -430,6 +481,7 @@ slw_yaml_parse(struct slw_arena *a, const char *file, struct slw_str text,
     SLW_AUTO(yaml_read, r);
     r.arena = a;
     r.file = file;
+    r.source = text;
     r.err = err;
     if (text.len > YAML_TEXT_SIZE_MAX || text.len > slw_arena_room(a) / 4)
         return FAIL_AT(&r, 1, 1, "the file is too large");

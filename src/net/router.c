@@ -170,15 +170,25 @@ hex_value(char c)
     return c >= 'A' && c <= 'F' ? c - 'A' + 10 : -1;
 }
 
+static enum slw_rc
+decoded_check(struct slw_str s, struct slw_str *out, struct slw_err *err)
+{
+    if (s.len && memchr(s.ptr, '\0', s.len))
+        return slw_fail(err, SLW_INVALID, "%%00 is not allowed in the URL");
+    if (!slw_str_utf8_ok(s))
+        return slw_fail(err, SLW_INVALID,
+                        "the URL does not decode to valid UTF-8");
+    *out = s;
+    return SLW_OK;
+}
+
 enum slw_rc
 net_decode(struct slw_arena *arena, struct slw_str s, bool plus_is_blank,
            struct slw_str *out, struct slw_err *err)
 {
     if (!s.len || (!memchr(s.ptr, '%', s.len) &&
-                   !(plus_is_blank && memchr(s.ptr, '+', s.len)))) {
-        *out = s.ptr ? s : SLW_STR("");
-        return SLW_OK;
-    }
+                   !(plus_is_blank && memchr(s.ptr, '+', s.len))))
+        return decoded_check(s.ptr ? s : SLW_STR(""), out, err);
     char *text = SLW_ARENA_NEW(arena, char, s.len + 1);
     size_t len = 0;
     for (size_t i = 0; i < s.len; i++) {
@@ -193,19 +203,11 @@ net_decode(struct slw_arena *arena, struct slw_str s, bool plus_is_blank,
                                 "a '%%' in the URL must be followed by two "
                                 "hexadecimal digits; write '%%' as %%25");
             c = (char)(hi * 16 + lo);
-            if (!c)
-                return slw_fail(err, SLW_INVALID,
-                                "%%00 is not allowed in the URL");
             i += 2;
         }
         text[len++] = c;
     }
-    struct slw_str made = {text, len};
-    if (!slw_str_utf8_ok(made))
-        return slw_fail(err, SLW_INVALID,
-                        "the URL does not decode to valid UTF-8");
-    *out = made;
-    return SLW_OK;
+    return decoded_check((struct slw_str){text, len}, out, err);
 }
 
 /* ---- finding ---- */

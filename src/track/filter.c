@@ -26,10 +26,19 @@ slw_filter_op_name(enum slw_filter_op op)
     return OP_NAMES[op];
 }
 
+/* A character of `set` stands here.  A NUL is in no set, though strchr() finds
+ * it in every one. */
+static bool
+stands_one_of(const struct reader *r, const char *set)
+{
+    const char c = r->at < r->text.len ? r->text.ptr[r->at] : '\0';
+    return c && strchr(set, c);
+}
+
 static void
 skip_blanks(struct reader *r)
 {
-    while (r->at < r->text.len && strchr(" \t\r\n", r->text.ptr[r->at]))
+    while (stands_one_of(r, " \t\r\n"))
         r->at++;
 }
 
@@ -101,12 +110,19 @@ static enum slw_rc
 key_part(struct reader *r, bool stop_at_dot, struct slw_str *out,
          struct slw_err *err)
 {
-    if (r->at < r->text.len && strchr("`\"", r->text.ptr[r->at]))
-        return quoted(r, out, err);
     size_t from = r->at;
+    if (stands_one_of(r, "`\"")) {
+        TRY(quoted(r, out, err));
+        if (out->len)
+            return SLW_OK;
+        return slw_fail(err, SLW_INVALID,
+                        "Invalid clause(s) in filter string: the key at "
+                        "character %zu is empty: %.*s",
+                        from + 1, SLW_FMT(r->text));
+    }
     while (r->at < r->text.len) {
         char c = r->text.ptr[r->at];
-        if (!is_word_char(c) && !strchr("-./:", c))
+        if (!is_word_char(c) && !stands_one_of(r, "-./:"))
             break;
         if (stop_at_dot && c == '.')
             break;
@@ -192,7 +208,7 @@ read_list(struct reader *r, struct slw_filter_clause *c, struct slw_err *err)
                         SLW_FMT(rest_of(r)));
     do {
         skip_blanks(r);
-        if (r->at >= r->text.len || !strchr("'\"", r->text.ptr[r->at]))
+        if (!stands_one_of(r, "'\""))
             return slw_fail(err, SLW_INVALID,
                             "While parsing a list in the query, expected "
                             "string value, punctuation, or whitespace, but "
@@ -216,10 +232,10 @@ static enum slw_rc
 read_value(struct reader *r, struct slw_filter_clause *c, struct slw_err *err)
 {
     skip_blanks(r);
-    if (r->at < r->text.len && strchr("'\"", r->text.ptr[r->at]))
+    if (stands_one_of(r, "'\""))
         return quoted(r, &c->text, err);
     size_t from = r->at;
-    while (r->at < r->text.len && !strchr(" \t\r\n(),", r->text.ptr[r->at]))
+    while (r->at < r->text.len && !stands_one_of(r, " \t\r\n(),"))
         r->at++;
     c->text = (struct slw_str){r->text.ptr + from, r->at - from};
     struct slw_err ignored;

@@ -26,8 +26,9 @@ test = pd.read_csv(os.environ["SLIPWAY_TEST"])
 assert "target" not in test.columns
 columns = list(test.columns)
 out = os.environ["SLIPWAY_OUT"]
+given = os.environ["MLFLOW_RUN_ID"]  # the client forgets it once resumed
 with mlflow.start_run() as run:
-    assert run.info.run_id == os.environ["MLFLOW_RUN_ID"]
+    assert run.info.run_id == given
     model = Ridge(alpha=0.1).fit(train[columns], train["target"])
     guess = model.predict(valid[columns])
     mlflow.log_param("alpha", 0.1)

@@ -53,6 +53,57 @@ maps_lists_and_scalars_keep_order_and_place(void **state)
 }
 
 static void
+block_text_is_indented_deeper_than_its_parent(void **state)
+{
+    static const struct {
+        const char *text, *said;
+    } bad[] = {
+        {"a:\n  b: |\n  o\n  c: d\n", "t.yaml:3:3: the text after"},
+        {"a:\n  b: >\n\n  o\n", "t.yaml:4:3: the text after"},
+        {"a:\n  - |\n  o\n  - d\n", "t.yaml:3:3: the text after"},
+        {"- - |\n  o\n", "t.yaml:2:3: the text after"},
+        /* libfyaml gives a length here that is 6 past the text */
+        {"a:\n  - {k: v}\n  - |\n  o\n    lines\n  - >-\n    fold\n"
+         "  E ;  ed\n",
+         "t.yaml:4:3: the text after"},
+    };
+    for (size_t i = 0; i < ARRAY_LEN(bad); i++) {
+        SLW_AUTO(slw_arena, a);
+        struct slw_err err;
+        struct slw_yaml *root = NULL;
+        assert_fails(slw_yaml_parse(&a, "t.yaml", slw_str_of(bad[i].text),
+                                    &root, &err),
+                     SLW_INVALID, err, bad[i].said);
+        assert_null(root);
+    }
+    static const struct {
+        const char *text, *is;
+    } good[] = {
+        {"a: |\n o\n", "o\n"},
+        {"a: |\n\n    o\n     p\n", "\no\n p\n"},
+        {"a: &x |2\n   o\n", " o\n"},
+        {"a: >-\n  o\n  p\n", "o p"},
+        {"'a': |\n o\n", "o\n"},
+        {"a: |\nb: c\n", ""},
+        {"a:\n  |\n o\n", "o\n"},
+        {"a: |+\n\n", "\n"},
+    };
+    for (size_t i = 0; i < ARRAY_LEN(good); i++) {
+        SLW_AUTO(slw_arena, a);
+        const struct slw_yaml *v =
+            slw_yaml_get(parsed(&a, good[i].text), "a");
+        assert_int_equal(v->text.len, strlen(good[i].is));
+        assert_true(slw_str_eqz(v->text, good[i].is));
+    }
+    SLW_AUTO(slw_arena, a);
+    const struct slw_yaml *list = parsed(&a, "- |\n o\n- - |\n   p\n- &x\n"
+                                             "  - |\n   q\n");
+    assert_true(slw_str_eqz(list->child->text, "o\n"));
+    assert_true(slw_str_eqz(list->child->next->child->text, "p\n"));
+    assert_true(slw_str_eqz(list->child->next->next->child->text, "q\n"));
+}
+
+static void
 an_empty_file_is_an_empty_map(void **state)
 {
     SLW_AUTO(slw_arena, a);
@@ -218,6 +269,7 @@ main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(maps_lists_and_scalars_keep_order_and_place),
+        cmocka_unit_test(block_text_is_indented_deeper_than_its_parent),
         cmocka_unit_test(an_empty_file_is_an_empty_map),
         cmocka_unit_test(aliases_are_copies_of_their_anchors),
         cmocka_unit_test(a_str_tag_makes_text_of_what_looks_like_a_number),

@@ -1,5 +1,7 @@
 /* test_strict.c -- net_strict_check() alone: what each refusal says, and the
  * layout of a head parsed in place. */
+#include "net/net_internal.h"
+#include "net/router.h"
 #include "net/strict.h"
 #include "tests/slw_test.h"
 
@@ -163,6 +165,33 @@ a_hidden_byte_shows_in_the_layout(void **state)
     assert_fails(net_strict_check(&head, &f, &err), SLW_INVALID, err, "NUL");
 }
 
+static void
+decoding_refuses_what_is_no_text_escaped_or_not(void **state)
+{
+    static const struct {
+        struct slw_str text;
+        const char *say;
+    } bad[] = {
+        {S("a%ff"), "UTF-8"},     {S("a\xff"), "UTF-8"},
+        {S("%c3"), "UTF-8"},      {S("\xc3%28"), "UTF-8"},
+        {S("%ed%a0%80"), "UTF-8"}, {S("a%00"), "%00"},
+        {S("a\0"), "%00"},        {S("%2"), "hexadecimal"},
+    };
+    for (size_t i = 0; i < ARRAY_LEN(bad); i++) {
+        SLW_AUTO(slw_arena, a);
+        struct slw_err err;
+        struct slw_str out = S("untouched");
+        assert_fails(net_decode(&a, bad[i].text, true, &out, &err),
+                     SLW_INVALID, err, bad[i].say);
+        assert_true(slw_str_eqz(out, "untouched"));
+    }
+    SLW_AUTO(slw_arena, a);
+    struct slw_err err;
+    struct slw_str out;
+    assert_ok(net_decode(&a, S("\xc3%a4+%2B"), true, &out, &err), err);
+    assert_true(slw_str_eqz(out, "\xc3\xa4 +"));
+}
+
 int
 main(void)
 {
@@ -171,6 +200,7 @@ main(void)
         cmocka_unit_test(
             each_refusal_says_what_is_wrong_and_leaves_the_output_alone),
         cmocka_unit_test(request_lines_are_checked),
+        cmocka_unit_test(decoding_refuses_what_is_no_text_escaped_or_not),
         cmocka_unit_test(a_hidden_byte_shows_in_the_layout),
     };
     return cmocka_run_group_tests_name("net/strict", tests, NULL, NULL);

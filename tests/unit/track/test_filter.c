@@ -107,6 +107,43 @@ faults_are_refused_and_leave_the_output_alone(void **state)
 }
 
 static void
+an_empty_key_is_refused_by_name(void **state)
+{
+    static const char *const bad[] = {"metrics.`` > 1", "`` = 'x'",
+                                      "params.x = '1' AND tags.\"\" = 'x'",
+                                      "``.a = 1"};
+    for (size_t i = 0; i < ARRAY_LEN(bad); i++) {
+        SLW_AUTO(slw_arena, a);
+        struct slw_err err;
+        struct slw_filter f = {.count = 77};
+        assert_fails(slw_filter_parse(slw_str_of(bad[i]), &a, &f, &err),
+                     SLW_INVALID, err, "is empty");
+        assert_int_equal(f.count, 77);
+    }
+    SLW_AUTO(slw_arena, a);
+    struct slw_err err;
+    struct slw_order o = {0};
+    assert_fails(slw_order_parse(SLW_STR("metrics.`` DESC"), &a, &o, &err),
+                 SLW_INVALID, err, "order_by");
+}
+
+static void
+a_nul_is_no_quote_blank_or_key(void **state)
+{
+    static const struct slw_str bad[] = {
+        SLW_STR("params.\0\0 IS NULL"), SLW_STR("a\0= 1"),
+        SLW_STR("a =\0001"), SLW_STR("a = \0x\0"),
+        SLW_STR("a IN (\0x\0)"), SLW_STR("\0")};
+    for (size_t i = 0; i < ARRAY_LEN(bad); i++) {
+        SLW_AUTO(slw_arena, a);
+        struct slw_err err;
+        struct slw_filter f = {.count = 77};
+        assert_int_equal(slw_filter_parse(bad[i], &a, &f, &err), SLW_INVALID);
+        assert_int_equal(f.count, 77);
+    }
+}
+
+static void
 orders_have_a_key_and_a_way(void **state)
 {
     SLW_AUTO(slw_arena, a);
@@ -149,6 +186,8 @@ main(void)
         cmocka_unit_test(lists_and_nulls_are_read),
         cmocka_unit_test(an_empty_filter_has_no_clauses),
         cmocka_unit_test(faults_are_refused_and_leave_the_output_alone),
+        cmocka_unit_test(an_empty_key_is_refused_by_name),
+        cmocka_unit_test(a_nul_is_no_quote_blank_or_key),
         cmocka_unit_test(orders_have_a_key_and_a_way),
         cmocka_unit_test(values_are_bound_and_wildcards_translated),
     };
