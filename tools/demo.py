@@ -27,6 +27,7 @@ import time
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 EXAMPLE = ROOT / "examples" / "tech-stocks"
 PRICES = EXAMPLE / "data" / "prices.csv"
+STEP_REQUESTS = 100  # of a canary step, as slipway.yaml declares it
 SYMBOLS = ["AAPL", "AMZN", "GOOGL", "META", "MSFT", "NVDA", "TSLA"]
 TTY = sys.stderr.isatty()
 
@@ -235,25 +236,22 @@ def rows_by_day(path, start, end):
     return header, days
 
 
-def traffic(server, count, start=0):
-    """Requests of `count` users; who answered."""
-    by = {}
-    for i in range(start, start + count):
-        _, params, _ = predict(server, SYMBOLS[i % 7], f"user-{i}")
-        by[params["served_by"]] = by.get(params["served_by"], 0) + 1
-    return by
-
-
 def ride_canary(server, run):
-    """Send traffic until the run has left its canary."""
-    sent, total = 0, {}
-    while True:
-        row = server.get(f"/api/v1/flows/{run}")
-        if row["state"] != "canary" or sent >= 20000:
-            return server.flow(run), sent, total
-        for who, n in traffic(server, 100, sent).items():
-            total[who] = total.get(who, 0) + n
-        sent += 100
+    """Requests of one user after the other until the run has left its canary:
+    who answered.  Each step gets exactly the canary answers it asks for."""
+    asked, by, in_step = 0, {}, 0
+    while asked < 20000:
+        _, params, _ = predict(server, SYMBOLS[asked % 7], f"user-{asked}")
+        who = params["served_by"]
+        by[who] = by.get(who, 0) + 1
+        asked += 1
+        in_step += who == "canary"
+        if in_step == STEP_REQUESTS:
+            in_step = 0
+            server.idle()
+            if server.get(f"/api/v1/flows/{run}")["state"] != "canary":
+                break
+    return server.flow(run), asked, by
 
 
 def steps_words(row):

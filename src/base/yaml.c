@@ -224,14 +224,16 @@ parent_column(struct yaml_read *r)
 static enum slw_rc
 block_check(struct yaml_read *r, struct fy_token *t, int line)
 {
-    size_t len = 0, iterated = 0;
-    (void)fy_token_get_text(t, &len);
+    size_t len = 0, iterated = 0, empty_lines = 0;
+    const char *text = fy_token_get_text(t, &len);
     struct fy_token_iter *it = fy_token_iter_create(t);
     const struct fy_iter_chunk *chunk = NULL;
     SLW_ASSERT(it);
     while ((chunk = fy_token_iter_chunk_next(it, chunk, NULL)))
         iterated += chunk->len;
     fy_token_iter_destroy(it);
+    while (empty_lines < len && text[empty_lines] == '\n')
+        empty_lines++;
     /* Where its first line that is not blank begins. */
     const struct fy_mark *mark = fy_event_start_mark(r->event);
     size_t begin = mark ? mark->input_pos : r->source.len, at = begin;
@@ -240,7 +242,8 @@ block_check(struct yaml_read *r, struct fy_token *t, int line)
             begin = at + 1;
             line++;
         }
-    if (len != iterated || (len && at - begin < (size_t)parent_column(r)))
+    if (len != iterated ||
+        (empty_lines < len && at - begin < (size_t)parent_column(r)))
         return FAIL_AT(r, line, (int)(at - begin) + 1,
                        "the text after '|' or '>' must be indented deeper than "
                        "what it belongs to");

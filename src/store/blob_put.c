@@ -12,6 +12,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <stdatomic.h>
 #include <unistd.h>
 #include <zstd.h>
 
@@ -92,7 +93,8 @@ fail_file(const char *what, struct slw_err *err)
 uint64_t
 store_tmp_next(struct slw_store *s)
 {
-    return __atomic_add_fetch(&s->tmp_count, 1, __ATOMIC_RELAXED);
+    return atomic_fetch_add_explicit(&s->tmp_count, 1, memory_order_relaxed) +
+           1;
 }
 
 static const char *

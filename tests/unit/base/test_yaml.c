@@ -85,8 +85,8 @@ block_text_is_indented_deeper_than_its_parent(void **state)
         {"a: >-\n  o\n  p\n", "o p"},
         {"'a': |\n o\n", "o\n"},
         {"a: |\nb: c\n", ""},
-        {"a:\n  |\n o\n", "o\n"},
         {"a: |+\n\n", "\n"},
+        {"a: |+\n\nb: c\n", "\n"},
     };
     for (size_t i = 0; i < ARRAY_LEN(good); i++) {
         SLW_AUTO(slw_arena, a);
