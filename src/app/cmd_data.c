@@ -53,6 +53,38 @@ app_data_add(struct app_args *a)
 /* Profile of a column in one line of a table. */
 #define PROFILE_COLUMNS "column=name type count nulls distinct min max mean std"
 
+/* {"close": {"type": …}, …} as rows with a name. */
+static void
+profile_show(struct app_args *a, const struct json_t *profile)
+{
+    if (a->json) {
+        app_show(a, profile, NULL, NULL);
+        return;
+    }
+    SLW_AUTO(slw_buf, b);
+    struct slw_jw w;
+    slw_jw_init(&w, &b);
+    slw_jw_arr(&w);
+    for (void *it = slw_json_iter(profile); it;
+         it = slw_json_next(profile, it)) {
+        const struct json_t *column = slw_json_iter_value(it);
+        slw_jw_obj(&w);
+        slw_jw_kstr(&w, "name", slw_json_iter_key(it));
+        for (void *m = slw_json_iter(column); m; m = slw_json_next(column, m)) {
+            SLW_AUTO(slw_buf, text);
+            slw_json_dump(&text, slw_json_iter_value(m));
+            slw_jw_key(&w, slw_arena_strz(&a->arena, slw_json_iter_key(m)));
+            slw_jw_raw(&w, slw_buf_view(&text));
+        }
+        slw_jw_obj_end(&w);
+    }
+    slw_jw_arr_end(&w);
+    SLW_AUTO(slw_json, rows);
+    struct slw_err err;
+    if (slw_json_parse(&rows, slw_buf_view(&b), &err) == SLW_OK)
+        app_show(a, rows.root, NULL, PROFILE_COLUMNS);
+}
+
 int
 app_data_profile(struct app_args *a)
 {
@@ -72,15 +104,11 @@ app_data_profile(struct app_args *a)
                         app_segment(a, name), app_segment(a, ref));
     if (app_request_json(a, "GET", path, SLW_STR(""), &doc, &err) != SLW_OK)
         return app_error(a, &err);
-    if (strcmp(a->command->name, "data profile") == 0) {
-        const struct json_t *profile = slw_json_get(doc.root, "profile");
-        const struct json_t *columns = slw_json_get(profile, "columns");
-        app_show(a, columns ? columns : profile, NULL,
-                 slw_json_type(columns) == SLW_JSON_ARRAY ? PROFILE_COLUMNS
-                                                          : NULL);
-    } else {
+    const struct json_t *profile = slw_json_get(doc.root, "profile");
+    if (strcmp(a->command->name, "data profile") == 0)
+        profile_show(a, slw_json_get(profile, "columns"));
+    else
         app_show(a, doc.root, NULL, NULL);
-    }
     return APP_OK;
 }
 

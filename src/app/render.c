@@ -6,7 +6,7 @@
 #include <math.h>
 
 #define COLUMN_MAX 16
-#define CELL_SIZE 96
+#define CELL_SIZE 256
 #define ROW_MAX 2000
 
 /* Member by dotted path. */
@@ -131,18 +131,13 @@ text_width(const char *s)
     return n;
 }
 
-void
-app_table(const struct json_t *rows, const char *columns)
+static void
+table_print(const struct json_t *rows, struct column *cols, int count,
+            int indent)
 {
-    struct column cols[COLUMN_MAX];
-    int count = parse_columns(columns, cols);
     size_t row_count = slw_json_len(rows);
     if (row_count > ROW_MAX)
         row_count = ROW_MAX;
-    if (row_count == 0) {
-        puts("(none)");
-        return;
-    }
     char cell[CELL_SIZE];
     for (size_t r = 0; r < row_count; r++)
         for (int c = 0; c < count; c++) {
@@ -151,6 +146,7 @@ app_table(const struct json_t *rows, const char *columns)
             int width = text_width(cell);
             cols[c].width = width > cols[c].width ? width : cols[c].width;
         }
+    printf("%*s", indent, "");
     for (int c = 0; c < count; c++)
         printf("%-*.*s%s", c + 1 < count ? cols[c].width : 0,
                SLW_FMT(cols[c].title), c + 1 < count ? "  " : "\n");
@@ -159,8 +155,19 @@ app_table(const struct json_t *rows, const char *columns)
             cell_text(member(slw_json_at(rows, r), cols[c].path), cols[c].kind,
                       cell, sizeof cell);
             int pad = c + 1 < count ? cols[c].width - text_width(cell) : 0;
-            printf("%s%*s%s", cell, pad, "", c + 1 < count ? "  " : "\n");
+            printf("%*s%s%*s%s", c ? 0 : indent, "", cell, pad, "",
+                   c + 1 < count ? "  " : "\n");
         }
+}
+
+void
+app_table(const struct json_t *rows, const char *columns)
+{
+    struct column cols[COLUMN_MAX];
+    if (slw_json_len(rows) == 0)
+        puts("(none)");
+    else
+        table_print(rows, cols, parse_columns(columns, cols), 0);
 }
 
 static bool
@@ -183,35 +190,80 @@ is_flat_array(const struct json_t *v)
     return true;
 }
 
+static int
+column_of(const struct column *cols, int count, struct slw_str key)
+{
+    for (int c = 0; c < count; c++)
+        if (slw_str_eq(cols[c].title, key))
+            return c;
+    return count;
+}
+
+/* The columns of an array whose elements are objects of scalars: every key
+ * that one of them has.  0: it is no such array. */
+static int
+columns_of(const struct json_t *rows, struct column *out)
+{
+    int count = 0;
+    for (size_t r = 0; r < slw_json_len(rows); r++) {
+        const struct json_t *row = slw_json_at(rows, r);
+        if (slw_json_type(row) != SLW_JSON_OBJECT)
+            return 0;
+        for (void *it = slw_json_iter(row); it; it = slw_json_next(row, it)) {
+            struct slw_str key = slw_json_iter_key(it);
+            int c = column_of(out, count, key);
+            if (is_nested(slw_json_iter_value(it)) || c == COLUMN_MAX ||
+                memchr(key.ptr, '.', key.len))
+                return 0;
+            if (c == count)
+                out[count++] = (struct column){key, key, {0}, (int)key.len};
+        }
+    }
+    return count;
+}
+
+/* On the line that was begun, or as a tree of its own. */
+static void
+child_tree(const struct json_t *v, int indent)
+{
+    char text[4096];
+    if (is_nested(v) && !is_flat_array(v)) {
+        app_tree(v, indent);
+        return;
+    }
+    scalar_text(v, text, sizeof text);
+    puts(text);
+}
+
 void
 app_tree(const struct json_t *v, int indent)
 {
+    struct column cols[COLUMN_MAX];
+    int count = slw_json_type(v) == SLW_JSON_ARRAY ? columns_of(v, cols) : 0;
+    if (count) {
+        table_print(v, cols, count, indent);
+        return;
+    }
     if (slw_json_type(v) == SLW_JSON_ARRAY) {
         for (size_t i = 0; i < slw_json_len(v); i++) {
             printf("%*s- ", indent, "");
-            if (is_nested(slw_json_at(v, i)))
+            const struct json_t *child = slw_json_at(v, i);
+            if (is_nested(child) && !is_flat_array(child))
                 puts("");
-            app_tree(slw_json_at(v, i), indent + 2);
+            child_tree(child, indent + 2);
         }
         return;
     }
     if (slw_json_type(v) != SLW_JSON_OBJECT) {
-        char text[4096];
-        scalar_text(v, text, sizeof text);
-        puts(text);
+        child_tree(v, indent);
         return;
     }
     for (void *it = slw_json_iter(v); it; it = slw_json_next(v, it)) {
         const struct json_t *child = slw_json_iter_value(it);
         printf("%*s%.*s: ", indent, "", SLW_FMT(slw_json_iter_key(it)));
-        char text[4096];
-        if (is_nested(child) && !is_flat_array(child)) {
+        if (is_nested(child) && !is_flat_array(child))
             puts("");
-            app_tree(child, indent + 2);
-        } else {
-            scalar_text(child, text, sizeof text);
-            puts(text);
-        }
+        child_tree(child, indent + 2);
     }
 }
 

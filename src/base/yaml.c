@@ -218,22 +218,42 @@ parent_column(struct yaml_read *r)
                : 0; /* a list's mark may stand at its anchor */
 }
 
-/* libfyaml takes block scalars that are not indented deeper than what they
- * belong to (8.1.1.1 forbids that): it swallows the keys that follow, and the
- * length it gives may be longer than the text, into memory never written. */
-static enum slw_rc
-block_check(struct yaml_read *r, struct fy_token *t, int line)
+/* A scalar's text, chunk by chunk: fy_token_get_text() of libfyaml 0.7 leaks
+ * when a line has many chunks, and for some block scalars it gives a length
+ * beyond what it has written. */
+static struct slw_str
+scalar_text(struct yaml_read *r, struct fy_token *t)
 {
-    size_t len = 0, iterated = 0, empty_lines = 0;
-    const char *text = fy_token_get_text(t, &len);
-    struct fy_token_iter *it = fy_token_iter_create(t);
-    const struct fy_iter_chunk *chunk = NULL;
-    SLW_ASSERT(it);
-    while ((chunk = fy_token_iter_chunk_next(it, chunk, NULL)))
-        iterated += chunk->len;
-    fy_token_iter_destroy(it);
-    while (empty_lines < len && text[empty_lines] == '\n')
+    char *text = NULL;
+    size_t len = 0;
+    for (int pass = 0; t && pass < 2; pass++) {
+        struct fy_token_iter *it = fy_token_iter_create(t);
+        const struct fy_iter_chunk *chunk = NULL;
+        SLW_ASSERT(it);
+        if (pass)
+            text = slw_arena_alloc(r->arena, len + 1);
+        len = 0;
+        while ((chunk = fy_token_iter_chunk_next(it, chunk, NULL))) {
+            if (pass && chunk->len)
+                memcpy(text + len, chunk->str, chunk->len);
+            len += chunk->len;
+        }
+        fy_token_iter_destroy(it);
+    }
+    return (struct slw_str){text ? text : "", len};
+}
+
+/* libfyaml takes block scalars that are not indented deeper than what they
+ * belong to, which the standard (8.1.1.1) forbids, and swallows the keys that
+ * follow. */
+static enum slw_rc
+block_check(struct yaml_read *r, struct slw_str text, int line)
+{
+    size_t empty_lines = 0;
+    while (empty_lines < text.len && text.ptr[empty_lines] == '\n')
         empty_lines++;
+    if (empty_lines == text.len)
+        return SLW_OK;
     /* Where its first line that is not blank begins. */
     const struct fy_mark *mark = fy_event_start_mark(r->event);
     size_t begin = mark ? mark->input_pos : r->source.len, at = begin;
@@ -242,8 +262,7 @@ block_check(struct yaml_read *r, struct fy_token *t, int line)
             begin = at + 1;
             line++;
         }
-    if (len != iterated ||
-        (empty_lines < len && at - begin < (size_t)parent_column(r)))
+    if (at - begin < (size_t)parent_column(r))
         return FAIL_AT(r, line, (int)(at - begin) + 1,
                        "the text after '|' or '>' must be indented deeper than "
                        "what it belongs to");
@@ -262,9 +281,9 @@ scalar_add(struct yaml_read *r, int line, int column)
     if ((style == FYSS_SINGLE_QUOTED || style == FYSS_DOUBLE_QUOTED) &&
         column > 1)
         column--;
+    struct slw_str text = scalar_text(r, d->value);
     if (style == FYSS_LITERAL || style == FYSS_FOLDED)
-        TRY(block_check(r, d->value, line));
-    struct slw_str text = token_text(r, d->value);
+        TRY(block_check(r, text, line));
     if (key_is_due(r)) {
         if (text.len == 0)
             return FAIL_AT(r, line, column, "a key is empty");
@@ -334,11 +353,11 @@ collection_begin(struct yaml_read *r, enum slw_yaml_kind kind, int line,
     struct slw_yaml *n;
     TRY(node_new(r, kind, line, column, &n));
     node_attach(r, n);
-    r->frames[r->depth++] = (struct yaml_frame){.node = n,
-                                                .anchor = anchor_add(r, anchor),
-                                                .nodes_before = nodes_before,
-                                                .at = mark ? mark->input_pos
-                                                           : SIZE_MAX};
+    r->frames[r->depth++] =
+        (struct yaml_frame){.node = n,
+                            .anchor = anchor_add(r, anchor),
+                            .nodes_before = nodes_before,
+                            .at = mark ? mark->input_pos : SIZE_MAX};
     return SLW_OK;
 }
 

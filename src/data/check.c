@@ -165,7 +165,7 @@ row_check_run(struct slw_scan *sc, const struct data_def *def,
 
 static enum slw_rc
 set_check_run(struct slw_scan *sc, const struct data_def *def,
-              struct data_check *c, int64_t known_at_ms, struct slw_arena *a,
+              struct data_check *c, int64_t fresh_at_ms, struct slw_arena *a,
               struct slw_err *err)
 {
     const struct slw_str event = data_ms_sql(a, def->event_time);
@@ -181,14 +181,14 @@ set_check_run(struct slw_scan *sc, const struct data_def *def,
     char when[SLW_TIME_TEXT_SIZE];
     char now[SLW_TIME_TEXT_SIZE];
     (void)slw_time_text(newest, when);
-    (void)slw_time_text(known_at_ms, now);
+    (void)slw_time_text(fresh_at_ms, now);
     if (c->kind == DATA_CHECK_ROWS &&
         (rows < c->row_least || rows > c->row_most)) {
         c->failed_count = 1;
         c->examples[0] =
             slw_arena_printf(a, "there are %lld rows", (long long)rows);
     } else if (c->kind == DATA_CHECK_FRESH &&
-               known_at_ms - newest > c->age_ms) {
+               fresh_at_ms - newest > c->age_ms) {
         c->failed_count = 1;
         c->examples[0] =
             slw_arena_printf(a, "the newest %.*s is %s, and it is %s",
@@ -254,7 +254,7 @@ verdict(const struct data_def *def, int64_t row_count, int64_t bad_count,
 
 enum slw_rc
 data_checks_run(struct slw_scan *sc, struct data_def *def,
-                const struct data_cols *cols, int64_t known_at_ms,
+                const struct data_cols *cols, int64_t fresh_at_ms,
                 struct slw_arena *a, int64_t *out_quarantined_count,
                 struct slw_err *err)
 {
@@ -270,7 +270,7 @@ data_checks_run(struct slw_scan *sc, struct data_def *def,
             TRY(row_check_run(sc, def, &def->checks[i], cols, a, err));
     for (size_t i = 0; i < def->check_count; i++)
         if (def->checks[i].kind > DATA_CHECK_UNIQUE)
-            TRY(set_check_run(sc, def, &def->checks[i], known_at_ms, a, err));
+            TRY(set_check_run(sc, def, &def->checks[i], fresh_at_ms, a, err));
     int64_t rows = 0;
     int64_t bad = 0;
     TRY(data_query_i64(sc, a, SLW_STR("SELECT count(*) FROM slw_all"), &rows,

@@ -140,11 +140,12 @@ struct slw_str data_cast_sql(struct slw_arena *a, struct slw_str column,
                              struct slw_str type);
 
 /* ---- check.c ---- */
-/* Evaluate all checks of the definition on slw_all; fills slw_bad.
+/* Evaluate all checks of the definition on slw_all; fills slw_bad.  fresh()
+ * compares the newest row with `fresh_at_ms`.
  * Errors INVALID: a check cannot be evaluated; too many rows fail. */
 SLW_MUST_USE enum slw_rc
 data_checks_run(struct slw_scan *sc, struct data_def *def,
-                const struct data_cols *cols, int64_t known_at_ms,
+                const struct data_cols *cols, int64_t fresh_at_ms,
                 struct slw_arena *a, int64_t *out_quarantined_count,
                 struct slw_err *err);
 /* JSON [{"check","failed","on_fail","examples"}] */

@@ -524,6 +524,21 @@ event_acted(struct slw_tx *tx, int64_t now_ms, const struct slw_deployment *d,
                           slw_buf_view(&b), err);
 }
 
+/* A version that was made champion is no longer the one that wants to be. */
+static enum slw_rc
+challenger_end(struct slw_tx *tx, int64_t now_ms, struct slw_str model,
+               int64_t champion, struct slw_err *err)
+{
+    int64_t challenger = 0;
+    enum slw_rc rc = slw_registry_alias_at(tx, model, SLW_STR("challenger"),
+                                           INT64_MAX, &challenger, err);
+    if (rc == SLW_NOT_FOUND || (rc == SLW_OK && challenger != champion))
+        return SLW_OK;
+    TRY(rc);
+    return slw_registry_alias_remove(tx, now_ms, model, SLW_STR("challenger"),
+                                     err);
+}
+
 static enum slw_rc
 act_write(struct slw_serve *s, int64_t now_ms, const struct slw_deployment *d,
           const struct action *a, struct slw_err *err)
@@ -540,6 +555,8 @@ act_write(struct slw_serve *s, int64_t now_ms, const struct slw_deployment *d,
         TRY(slw_registry_alias_set(&tx, now_ms, d->model, slw_str_of(a->alias),
                                    a->alias_version,
                                    a->why.ptr ? a->why : SLW_STR(""), err));
+    if (a->alias && strcmp(a->alias, "champion") == 0)
+        TRY(challenger_end(&tx, now_ms, d->model, a->alias_version, err));
     TRY(event_acted(&tx, now_ms, d, a, err));
     return slw_tx_commit(&tx, err);
 }

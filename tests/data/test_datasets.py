@@ -273,6 +273,12 @@ def test_stale_data_are_refused_by_fresh(data):
     refused(data.add("sales", CSV), "fresh(5d)", "2023-09-03")
 
 
+def test_history_until_a_day_is_fresh_when_it_reaches_that_day(data):
+    declare(data, expect=["fresh(1d)"])
+    refused(data.add("sales", CSV, until="2023-09-20"), "fresh(1d)")
+    assert data.add("sales", CSV, until="2023-09-03")["state"] == "succeeded"
+
+
 @pytest.mark.parametrize("check", ["price > 0", "not_null(price)",
                                    "unique(price)"])
 def test_a_check_of_a_column_that_is_not_there_names_it(data, check):

@@ -172,17 +172,16 @@ decoding_refuses_what_is_no_text_escaped_or_not(void **state)
         struct slw_str text;
         const char *say;
     } bad[] = {
-        {S("a%ff"), "UTF-8"},     {S("a\xff"), "UTF-8"},
-        {S("%c3"), "UTF-8"},      {S("\xc3%28"), "UTF-8"},
-        {S("%ed%a0%80"), "UTF-8"}, {S("a%00"), "%00"},
-        {S("a\0"), "%00"},        {S("%2"), "hexadecimal"},
+        {S("a%ff"), "UTF-8"},    {S("a\xff"), "UTF-8"},     {S("%c3"), "UTF-8"},
+        {S("\xc3%28"), "UTF-8"}, {S("%ed%a0%80"), "UTF-8"}, {S("a%00"), "%00"},
+        {S("a\0"), "%00"},       {S("%2"), "hexadecimal"},
     };
     for (size_t i = 0; i < ARRAY_LEN(bad); i++) {
         SLW_AUTO(slw_arena, a);
         struct slw_err err;
         struct slw_str out = S("untouched");
-        assert_fails(net_decode(&a, bad[i].text, true, &out, &err),
-                     SLW_INVALID, err, bad[i].say);
+        assert_fails(net_decode(&a, bad[i].text, true, &out, &err), SLW_INVALID,
+                     err, bad[i].say);
         assert_true(slw_str_eqz(out, "untouched"));
     }
     SLW_AUTO(slw_arena, a);

@@ -130,10 +130,12 @@ an_empty_key_is_refused_by_name(void **state)
 static void
 a_nul_is_no_quote_blank_or_key(void **state)
 {
-    static const struct slw_str bad[] = {
-        SLW_STR("params.\0\0 IS NULL"), SLW_STR("a\0= 1"),
-        SLW_STR("a =\0001"), SLW_STR("a = \0x\0"),
-        SLW_STR("a IN (\0x\0)"), SLW_STR("\0")};
+    static const struct slw_str bad[] = {SLW_STR("params.\0\0 IS NULL"),
+                                         SLW_STR("a\0= 1"),
+                                         SLW_STR("a =\0001"),
+                                         SLW_STR("a = \0x\0"),
+                                         SLW_STR("a IN (\0x\0)"),
+                                         SLW_STR("\0")};
     for (size_t i = 0; i < ARRAY_LEN(bad); i++) {
         SLW_AUTO(slw_arena, a);
         struct slw_err err;
