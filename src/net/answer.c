@@ -96,6 +96,9 @@ net_answer_error(struct net_exchange *x, const struct slw_err *err, int status)
     if (!status)
         res->header_count = 0; /* the handler's; the transport's stay */
     res->file_path = NULL;
+    res->fixed = (struct slw_str){0};
+    net_stream_drop(res->stream);
+    res->stream = NULL;
     res->content_type = NULL;
     res->status = status;
     net_render(x->http, dialect_of(x), err, &x->req, res);
@@ -205,6 +208,21 @@ of_file(struct net_exchange *x)
     return of_bytes(&x->res.body);
 }
 
+static struct MHD_Response *
+response_of(struct net_exchange *x)
+{
+    struct slw_http_res *res = &x->res;
+    struct slw_stream *stream = res->stream;
+    res->stream = NULL;
+    if (stream)
+        return net_stream_response(stream, x->mhd);
+    if (res->fixed.ptr)
+        return MHD_create_response_from_buffer(
+            res->fixed.len, (void *)(uintptr_t)res->fixed.ptr,
+            MHD_RESPMEM_PERSISTENT);
+    return res->file_path ? of_file(x) : of_bytes(&res->body);
+}
+
 static void
 header_put(struct MHD_Response *r, const char *name, const char *value)
 {
@@ -219,7 +237,7 @@ net_answer_build(struct net_exchange *x)
     struct slw_err err;
     if (!res->file_path && slw_buf_check(&res->body, &err) != SLW_OK)
         net_answer_error(x, &err, 500);
-    struct MHD_Response *r = res->file_path ? of_file(x) : of_bytes(&res->body);
+    struct MHD_Response *r = response_of(x);
     SLW_ASSERT(r);
     x->status = res->status ? res->status : 200;
     if (x->status != 204 && x->status != 304)
@@ -227,6 +245,12 @@ net_answer_build(struct net_exchange *x)
                    res->content_type ? res->content_type : JSON_TYPE);
     header_put(r, "X-Request-Id", x->req.id);
     header_put(r, "X-Content-Type-Options", "nosniff");
+    /* Files are other people's bytes: opened in a browser they must not act
+     * as a page of ours. */
+    if (res->content_type && res->content_type != JSON_TYPE &&
+        !has_header(res, "Content-Security-Policy"))
+        header_put(r, "Content-Security-Policy",
+                   "default-src 'none'; sandbox; frame-ancestors 'none'");
     for (size_t i = 0; i < res->header_count; i++)
         header_put(r, res->headers[i].name,
                    slw_arena_strz(&x->arena, res->headers[i].value));

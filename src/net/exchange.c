@@ -92,6 +92,7 @@ exchange_clean(struct net_exchange *x)
     net_body_drop(x);
     if (x->response)
         MHD_destroy_response(x->response);
+    net_stream_drop(x->res.stream);
     slw_buf_done(&x->res.body);
     if (x->arena.used_size > SPARE_ARENA_SIZE_MAX)
         slw_arena_done(&x->arena);
@@ -206,13 +207,19 @@ static enum slw_rc
 route_find(struct net_exchange *x, struct slw_str path, int *status,
            struct slw_err *err)
 {
+    const struct slw_http *h = x->http;
     struct net_match match;
     *status = 400;
-    TRY(net_router_find(x->http->router, slw_str_of(x->req.method), path,
-                        &x->arena, &match, err));
+    TRY(net_router_find(h->router, slw_str_of(x->req.method), path, &x->arena,
+                        &match, err));
     if (match.route) {
         x->req.route = match.route;
         memcpy(x->req.vars, match.vars, sizeof x->req.vars);
+        *status = 0;
+        return SLW_OK;
+    }
+    if (!match.allow && h->opt.fallback && strcmp(x->req.method, "GET") == 0 &&
+        (x->req.route = h->opt.fallback(&x->req)) != NULL) {
         *status = 0;
         return SLW_OK;
     }
@@ -262,9 +269,11 @@ request_admit(struct net_exchange *x, int *status, struct slw_err *err)
                         h->opt.connection_max);
     }
     x->is_head = strcmp(x->req.method, "HEAD") == 0;
-    TRY(route_find(x, path, status, err));
     if (x->is_head)
         x->req.method = "GET";
+    TRY(route_find(x, path, status, err));
+    if (h->opt.check_host && !(x->req.route->flags & SLW_ROUTE_LOCAL))
+        TRY(net_host_check(x, status, err));
     *status = 400;
     TRY(net_query_parse(x, query, err));
     x->req.content_type =

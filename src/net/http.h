@@ -46,10 +46,13 @@ struct slw_http_res {
     int status;               /* 0 is sent as 200 */
     const char *content_type; /* static; default application/json */
     struct slw_buf body;
-    const char *file_path; /* non-NULL: this file is the body (arena), with
-                              range requests answered */
-    bool file_once;        /* remove that file once it is open */
-    bool close;            /* Connection: close */
+    struct slw_str fixed;      /* non-NULL: these bytes, of static life, are
+                                  the body and are not copied */
+    struct slw_stream *stream; /* set by slw_stream_open() */
+    const char *file_path;     /* non-NULL: this file is the body (arena), with
+                                  range requests answered */
+    bool file_once;            /* remove that file once it is open */
+    bool close;                /* Connection: close */
     struct slw_http_header headers[SLW_HTTP_HEADER_MAX];
     size_t header_count;
 };
@@ -69,6 +72,7 @@ enum slw_route_flag {
     SLW_ROUTE_UPLOAD = 2, /* body goes to a temporary file */
     SLW_ROUTE_TAIL = 4,   /* last variable takes the rest, slashes included */
     SLW_ROUTE_LOCAL = 8,  /* exempt from the Host check (health) */
+    SLW_ROUTE_PUBLIC = 16 /* for `authorize`: needs no token (the page) */
 };
 enum slw_dialect { SLW_NATIVE, SLW_MLFLOW, SLW_V2, SLW_PLAIN };
 
@@ -95,13 +99,23 @@ struct slw_http_options {
     int64_t head_timeout_ms; /* 0: 10 s for a whole head */
     int64_t idle_timeout_ms; /* 0: 60 s */
     int64_t body_min_rate;   /* bytes/s a body keeps up over 10 s; 0: 512 */
+    int stream_max;          /* open streams; 0: 64 */
     const char *tmp_dir;     /* for uploads */
+    /* Refuse requests whose Host is not ours and state-changing ones that a
+     * browser sends for a page of others; see host.c.  hosts: further names
+     * by which clients know this server. */
+    bool check_host;
+    const char *const *hosts;
+    size_t host_count;
     /* Writes the body of an error answer and its status.  A status that is
      * already set (404, 405, 413, ...) is the transport's and stays.
      * req->route is NULL when none was found.  Must not wait.  NULL: a plain
      * native form. */
     void (*render_error)(enum slw_dialect dialect, const struct slw_err *err,
                          struct slw_http_req *req, struct slw_http_res *res);
+    /* Route of a GET at a path that no route has, or NULL for 404; on the
+     * event loop.  req has path and headers.  May be NULL. */
+    const struct slw_route *(*fallback)(struct slw_http_req *req);
     /* Called for each answered request, just before it is sent; route is NULL
      * when none was found; must not wait.  May be NULL. */
     void (*observe)(void *app, const struct slw_route *route, int status,
@@ -141,5 +155,27 @@ struct slw_str slw_http_head(const struct slw_http_req *req, const char *name);
 /* True once slw_http_stop() was called: a handler that waits for something
  * looks at this now and then and ends early. */
 bool slw_http_closing(const struct slw_http_req *req);
+
+/* ---- answers that go on (server-sent events) ---- */
+/* One open answer.  Bytes that are pushed wait here until the client takes
+ * them; no thread is held meanwhile.  Owner: shared by its event loop and the
+ * one thread that feeds it. */
+struct slw_stream;
+#define SLW_STREAM_SIZE_MAX ((size_t)256 << 10) /* bytes that may wait */
+/* In a handler, as its last step: the answer of this request is a stream.  The
+ * feeder gives its reference back by slw_stream_close().
+ * Errors BUSY: as many streams as there may be, or the server is stopping */
+SLW_MUST_USE enum slw_rc slw_stream_open(struct slw_http_req *req,
+                                         struct slw_http_res *res,
+                                         struct slw_stream **out,
+                                         struct slw_err *err);
+/* All of it or nothing: false when it does not fit or the client has gone. */
+bool slw_stream_push(struct slw_stream *s, struct slw_str bytes);
+/* Bytes not taken yet. */
+size_t slw_stream_waiting(struct slw_stream *s);
+/* The client has gone or the server is stopping: nothing more is taken. */
+bool slw_stream_gone(struct slw_stream *s);
+/* End the answer behind what waits; accepts NULL. */
+void slw_stream_close(struct slw_stream *s);
 
 #endif

@@ -120,9 +120,25 @@ struct net_pool {
     bool closed;
 };
 
+/* An answer that goes on.  See stream.c. */
+struct slw_stream {
+    struct slw_http *http;
+    struct slw_stream *prev, *next; /* among the open ones; by stream_lock */
+    pthread_mutex_t lock;
+    struct MHD_Connection *mhd; /* set before the answer is sent */
+    int fd;                     /* open while the stream is in the list */
+    struct slw_buf buf;         /* waiting bytes begin at `taken` */
+    size_t taken;
+    int holders;    /* the answer and the feeder */
+    bool suspended; /* the connection waits for bytes */
+    bool ended;     /* nothing is added any more */
+    bool gone;      /* nothing is taken any more */
+};
+
 struct slw_http {
-    struct slw_http_options opt; /* immutable */
+    struct slw_http_options opt; /* immutable, with copies of `hosts` */
     char *tmp_dir;
+    char **hosts;
     char address[80];
     int listen_fd; /* the daemon's */
     char id_prefix[17];
@@ -136,6 +152,11 @@ struct slw_http {
     _Atomic int conn_count;
     _Atomic int64_t in_flight;
     _Atomic int64_t bodies_size;
+    pthread_mutex_t stream_lock;
+    struct slw_stream *streams;
+    int stream_count;
+    bool streams_ended; /* no more are opened */
+
     _Atomic bool closing;  /* answer with Connection: close */
     _Atomic bool refusing; /* answer with 503 */
 
@@ -205,6 +226,26 @@ SLW_MUST_USE enum slw_rc net_pool_submit(struct net_pool *p,
 /* Take nothing more, refuse what waits, wait for what runs. */
 void net_pool_close(struct net_pool *p);
 void net_pool_done(struct net_pool *p);
+
+/* ---- stream.c ---- */
+/* The response that reads from the stream; takes the answer's share of it. */
+struct MHD_Response *net_stream_response(struct slw_stream *s,
+                                         struct MHD_Connection *mhd);
+/* The answer will not be sent. */
+void net_stream_drop(struct slw_stream *s);
+/* End all streams and open no more; clients that do not take the end are
+ * cut off.  Takes half a second at most. */
+void net_streams_end(struct slw_http *h);
+
+/* ---- host.c ---- */
+/* Is this a name or address by which we are known?  host as in the header,
+ * with or without port. */
+bool net_host_known(const struct slw_http *h, struct slw_str host);
+/* Is the Origin that of a page from `host`? */
+bool net_origin_same(struct slw_str origin, struct slw_str host);
+/* Errors DENIED with *status 421 or 403 */
+SLW_MUST_USE enum slw_rc net_host_check(struct net_exchange *x, int *status,
+                                        struct slw_err *err);
 
 /* ---- sweep.c ---- */
 SLW_MUST_USE enum slw_rc net_sweep_start(struct slw_http *h,

@@ -3,9 +3,9 @@
  * Event loops of libmicrohttpd accept and parse; what a request goes through
  * is in exchange.c.  Ending is the delicate part: the library aborts the
  * process when it is stopped with a suspended connection, and drops answers
- * that are not sent yet.  So slw_http_stop() goes from the outside in: no new
- * connections, no kept-alive ones, wait for what is in flight, close the
- * pool, and only then stop the loops. */
+ * that are not sent yet.  So slw_http_stop() goes from the outside in: no more
+ * streams, no new connections, no kept-alive ones, wait for what is in flight,
+ * close the pool, and only then stop the loops. */
 #include <fcntl.h>
 #include <signal.h>
 #include <sys/eventfd.h>
@@ -155,6 +155,7 @@ options_fill(struct slw_http_options *o)
     o->head_timeout_ms = o->head_timeout_ms ? o->head_timeout_ms : 10000;
     o->idle_timeout_ms = o->idle_timeout_ms ? o->idle_timeout_ms : 60000;
     o->body_min_rate = o->body_min_rate ? o->body_min_rate : 512;
+    o->stream_max = o->stream_max ? o->stream_max : 64;
 }
 
 /* Descriptors for all connections, as far as the system allows. */
@@ -206,6 +207,10 @@ http_free(struct slw_http *h)
     net_pool_done(&h->pool);
     net_router_free(h->router);
     pthread_mutex_destroy(&h->conn_lock);
+    pthread_mutex_destroy(&h->stream_lock);
+    for (size_t i = 0; i < h->opt.host_count; i++)
+        slw_free(h->hosts[i]);
+    slw_free(h->hosts);
     slw_free(h->tmp_dir);
     slw_free(h);
 }
@@ -238,9 +243,14 @@ slw_http_start(struct slw_http **out, const struct slw_http_options *opt,
     options_fill(&h->opt);
     h->tmp_dir = slw_strdup(slw_str_of(opt->tmp_dir ? opt->tmp_dir : "/tmp"));
     h->opt.tmp_dir = h->tmp_dir;
+    h->hosts = slw_alloc(sizeof *h->hosts * (opt->host_count + 1));
+    for (size_t i = 0; i < opt->host_count; i++)
+        h->hosts[i] = slw_strdup(slw_str_of(opt->hosts[i]));
+    h->opt.hosts = (const char *const *)h->hosts;
     slw_random_hex32(random);
     memcpy(h->id_prefix, random, 16);
     pthread_mutex_init(&h->conn_lock, NULL);
+    pthread_mutex_init(&h->stream_lock, NULL);
     net_pool_init(&h->pool, h->opt.worker_count, (size_t)h->opt.queue_max);
     descriptors_raise(h->opt.connection_max);
     signal(SIGPIPE, SIG_IGN); /* sendfile() has no flag to do without it */
@@ -295,6 +305,7 @@ slw_http_stop(struct slw_http *h, int64_t drain_ms)
     if (!h)
         return;
     atomic_store(&h->closing, true);
+    net_streams_end(h);
     door_close(h);
     wait_idle(h, drain_ms);
     atomic_store(&h->refusing, true);
