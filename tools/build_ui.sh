@@ -1,0 +1,69 @@
+#!/usr/bin/env bash
+# Builds the page: ui/ becomes one folder of files that the server carries inside it.
+#
+#   tools/build_ui.sh OUT [STAMP DEPFILE]   index.html, app.js, app.css, each also as .gz
+#   tools/build_ui.sh --check               type check only (TypeScript)
+#
+# ui/src/main.tsx and what it imports, styles too, are bundled by esbuild, a single program
+# from .deps/ui (tools/setup.sh build); no Node is run. index.html names /assets/app.js and
+# /assets/app.css; here these names get the hash of the content, so that browsers may keep
+# them for ever. The same input gives the same bytes. The budget is checked: what every
+# visitor loads may not grow unseen.
+set -euo pipefail
+cd "$(dirname "${BASH_SOURCE[0]}")/.."
+
+ui=$PWD/ui
+modules=$PWD/.deps/ui/node_modules
+SCRIPT_MAX=$((80 * 1024)) # app.js and app.css together, gzip
+STYLE_MAX=$((8 * 1024))
+HTML_MAX=$((3 * 1024))
+
+die() { printf 'build_ui: %s\n' "$*" >&2; exit 1; }
+
+if [ "${1-}" = --check ]; then
+    tsc=$modules/@typescript/typescript-linux-x64/lib/tsc
+    [ -x "$tsc" ] || die "TypeScript is missing: run tools/setup.sh test"
+    exec "$tsc" --noEmit -p "$ui"
+fi
+
+[ $# = 1 ] || [ $# = 3 ] || die "usage: tools/build_ui.sh OUT [STAMP DEPFILE] | --check"
+out=$1
+esbuild=$modules/@esbuild/linux-x64/bin/esbuild
+[ -x "$esbuild" ] || die "esbuild is missing: run tools/setup.sh build"
+[ -e "$ui/src/main.tsx" ] || die "ui/src/main.tsx is missing"
+
+part=$out.part
+rm -rf "$part"
+mkdir -p "$part"
+NODE_PATH=$modules "$esbuild" "$ui/src/main.tsx" --bundle --minify --format=esm --target=es2020 \
+    --jsx=automatic --jsx-import-source=preact --legal-comments=none --charset=utf8 \
+    --tsconfig-raw='{}' --log-level=warning --outfile="$part/app.js"
+[ -e "$part/app.css" ] || : >"$part/app.css"
+
+page=$(cat "$ui/index.html")
+for name in app.js app.css; do
+    case $page in *"\"/assets/$name\""*) ;; *) die "ui/index.html does not name /assets/$name" ;; esac
+    hash=$(sha256sum <"$part/$name" | cut -c1-16)
+    page=${page//"\"/assets/$name\""/"\"/assets/${name%.*}-$hash.${name##*.}\""}
+done
+printf '%s\n' "$page" >"$part/index.html"
+gzip -9nk "$part"/app.js "$part"/app.css "$part"/index.html
+
+size() { stat -c %s "$part/$1"; }
+script=$(($(size app.js.gz) + $(size app.css.gz)))
+printf 'page: app.js %d, app.css %d, index.html %d bytes (gzip; %d of %d used)\n' \
+    "$(size app.js.gz)" "$(size app.css.gz)" "$(size index.html.gz)" $script $SCRIPT_MAX
+[ $script -le $SCRIPT_MAX ] || die "script and style take $script bytes (gzip) of at most $SCRIPT_MAX"
+[ "$(size app.css.gz)" -le $STYLE_MAX ] || die "app.css takes more than $STYLE_MAX bytes (gzip)"
+[ "$(size index.html.gz)" -le $HTML_MAX ] || die "index.html takes more than $HTML_MAX bytes (gzip)"
+
+rm -rf "$out"
+mv "$part" "$out"
+if [ $# = 3 ]; then
+    : >"$2"
+    { # folders too, so that a new or removed file rebuilds
+        printf '%s:' "$2"
+        find "$ui/index.html" "$ui/src" -printf ' %p'
+        printf ' %s\n' "$esbuild"
+    } >"$3"
+fi
