@@ -1,0 +1,105 @@
+/* Runs as the list wants them: pages of rows that carry only the shown
+   columns, sorted and counted by the server. */
+import { Failure, get, post } from "./api";
+import type { RunRow } from "./types";
+
+export interface RunQuery { q: string; sort: string; experiment: string; cols: string[] }
+export interface RunPage { total: number; rows: RunRow[] }
+
+interface MlflowRun {
+  info: { run_id: string; run_name: string; experiment_id: string; status: string;
+    start_time: number; end_time?: number; lifecycle_stage?: string };
+  data: { metrics?: { key: string; value: number; step: number; timestamp: number }[];
+    params?: { key: string; value: string }[]; tags?: { key: string; value: string }[] };
+  inputs?: { dataset_inputs?: { dataset: { name: string; digest: string } }[] };
+}
+
+export function fromMlflowRun(r: MlflowRun): RunRow {
+  const values: RunRow["values"] = {};
+  for (const m of r.data.metrics ?? []) values[`metrics.${m.key}`] = m.value;
+  for (const p of r.data.params ?? []) values[`params.${p.key}`] = p.value;
+  for (const t of r.data.tags ?? []) values[`tags.${t.key}`] = t.value;
+  return { id: r.info.run_id, name: r.info.run_name, experiment: r.info.experiment_id,
+    status: r.info.status, start: r.info.start_time ?? null, end: r.info.end_time || null, values };
+}
+
+/** A row of /api/v1/runs. */
+function fromNative(r: any): RunRow {
+  const values: RunRow["values"] = { ...(r.values ?? r.columns ?? {}) };
+  for (const kind of ["metrics", "params", "tags"] as const)
+    for (const [k, v] of Object.entries(r[kind] ?? {})) values[`${kind}.${k}`] = v as number | string;
+  return { id: r.run_id ?? r.id, name: r.run_name ?? r.name ?? "", experiment: String(r.experiment_id ?? r.experiment ?? ""),
+    status: r.status ?? "", start: r.start_time_ms ?? r.start_time ?? r.started_at_ms ?? null,
+    end: r.end_time_ms ?? r.end_time ?? r.ended_at_ms ?? null, values };
+}
+
+let native: boolean | null = null;
+
+export async function runPage(query: RunQuery, offset: number, limit: number): Promise<RunPage> {
+  if (native !== false) {
+    const p = new URLSearchParams({ limit: String(limit), offset: String(offset) });
+    if (query.q) p.set("q", query.q);
+    if (query.sort) p.set("sort", query.sort);
+    if (query.experiment) p.set("experiment", query.experiment);
+    if (query.cols.length) p.set("cols", query.cols.join(","));
+    try {
+      const a = await get<any>(`/api/v1/runs?${p}`);
+      native = true;
+      return { total: a.total ?? a.runs.length, rows: a.runs.map(fromNative) };
+    } catch (e) {
+      if (!(e instanceof Failure) || e.status !== 404) throw e;
+      native = false;
+    }
+  }
+  return await mlflowPage(query, offset, limit);
+}
+
+/** By MLflow's own search, for a server that has no list of its own: it knows
+    no total, so the pages before are walked through once. */
+async function mlflowPage(query: RunQuery, offset: number, limit: number): Promise<RunPage> {
+  const ids = query.experiment ? [query.experiment] : (await experiments()).map((e) => e.experiment_id);
+  const down = query.sort.startsWith("-"), by = query.sort.replace(/^-/, "");
+  const body = { experiment_ids: ids, filter: query.q, max_results: 1000,
+    order_by: by ? [`${by.includes(".") ? by : `attributes.${by}`} ${down ? "DESC" : "ASC"}`] : [] };
+  const rows: RunRow[] = [];
+  let token: string | undefined;
+  do {
+    const a: { runs?: MlflowRun[]; next_page_token?: string } = await post("/api/2.0/mlflow/runs/search",
+      token ? { ...body, page_token: token } : body);
+    rows.push(...(a.runs ?? []).map(fromMlflowRun));
+    token = a.next_page_token;
+  } while (token && rows.length < 20000);
+  return { total: rows.length, rows: rows.slice(offset, offset + limit) };
+}
+
+export interface Experiment { experiment_id: string; name: string; lifecycle_stage: string }
+export async function experiments(): Promise<Experiment[]> {
+  const a = await post<{ experiments?: Experiment[] }>("/api/2.0/mlflow/experiments/search", { max_results: 1000 });
+  return a.experiments ?? [];
+}
+
+export interface RunDetail extends RunRow {
+  metrics: { key: string; value: number; step: number; timestamp: number }[];
+  inputs: { name: string; digest: string }[];
+  deleted: boolean;
+}
+export async function run(id: string): Promise<RunDetail> {
+  const a = await get<{ run: MlflowRun }>(`/api/2.0/mlflow/runs/get?run_id=${encodeURIComponent(id)}`);
+  return { ...fromMlflowRun(a.run), metrics: a.run.data.metrics ?? [],
+    inputs: (a.run.inputs?.dataset_inputs ?? []).map((d) => d.dataset), deleted: a.run.info.lifecycle_stage === "deleted" };
+}
+
+export interface Point { run_id?: string; step: number; value: number; timestamp: number }
+/** Histories of one metric, thinned by the server to what a chart can show. */
+export async function histories(ids: string[], key: string, most = 400): Promise<Map<string, Point[]>> {
+  const p = new URLSearchParams({ metric_key: key, max_results: String(most) });
+  for (const id of ids) p.append("run_ids", id);
+  const a = await get<{ metrics?: Point[] }>(`/api/2.0/mlflow/metrics/get-history-bulk-interval?${p}`);
+  const by = new Map<string, Point[]>();
+  for (const m of a.metrics ?? []) {
+    const id = m.run_id ?? ids[0]!;
+    if (!by.has(id)) by.set(id, []);
+    by.get(id)!.push(m);
+  }
+  return by;
+}

@@ -1,0 +1,205 @@
+/* Deployments: who answers, how fast, what answered then, and the levers. */
+import { useState } from "preact/hooks";
+import { ask, type Failure, useGet } from "../lib/api";
+import { count, day, duration, hash, num, percent, plural, time, toMs } from "../lib/format";
+import { liveFigures } from "../lib/live";
+import { useDeployment, useErrorHistory } from "../lib/overview";
+import { go, href, place, withQuery } from "../lib/router";
+import type { Deployment, DeploymentAct, DeploymentAnswer, Model, Prediction } from "../lib/types";
+import { deploymentSentence, deploymentTone, deploymentWord, v, whoAnswers } from "../lib/words";
+import { Card, Empty, Head, Oops, Reading, Time } from "../parts/block";
+import { ActButton } from "../parts/dialog";
+import { canaryAct, deployAct, promoteAct, rollbackAct, simpleAct, weightAct } from "../parts/acts";
+import { Curve } from "../parts/curve";
+import { Icon, Mark } from "../parts/mark";
+import { useNeighbours, usePage } from "../parts/page";
+import { Bullet, Weights } from "../parts/shapes";
+import { Timeline } from "../parts/timeline";
+
+const enc = encodeURIComponent;
+
+export function DeploymentList() {
+  usePage([["Deployments", null]], "slipway deployments list");
+  const list = useGet<{ deployments: Deployment[] }>("/api/v1/deployments", ["serve."]);
+  const d = list.data?.deployments;
+  const bad = d?.filter((x) => x.withdrawn).length ?? 0;
+  return <>
+    <Head title="Deployments" lead={d?.length ? `${plural(d.length, "deployment")}; ${bad ? `${plural(bad, "is", "are")} on the rule after a withdrawal` : "none was withdrawn"}.` : undefined} />
+    <Card title="Deployments"><Reading of={list} isEmpty={(x) => !x.deployments.length}
+      empty={<Empty command="slipway deploy NAME@VERSION">Nothing is deployed. A deployment is declared in the project file; this puts a version behind it:</Empty>}>
+      {(x) => <div class="tw"><table class="stack"><thead><tr><th>Deployment</th><th>State</th><th>Traffic</th><th>Champion</th><th>Canary</th><th>Before</th><th>Changed</th></tr></thead>
+        <tbody>{x.deployments.map((e) => <tr key={e.name}><td><a href={href(["deployments", e.name])}>{e.name}</a></td>
+          <td class="v"><Mark tone={deploymentTone(e)}>{deploymentWord(e)}</Mark></td><td class="wide"><WeightBar d={e} /></td>
+          <td data-l="champion">{vlink(e, e.champion_version)}</td><td data-l="canary">{vlink(e, e.canary_version)}</td>
+          <td data-l="before">{vlink(e, e.previous_version)}</td><td><Time ms={toMs(e.changed_at)} /></td></tr>)}</tbody></table></div>}</Reading></Card>
+  </>;
+}
+
+const vlink = (d: Deployment, n: number | null) => n === null ? <span class="mut">–</span>
+  : <a href={href(["models", d.model, n])}>v{n}</a>;
+
+function WeightBar({ d }: { d: Deployment }) {
+  if (d.withdrawn || d.champion_version === null) return <Weights parts={[{ name: "the rule", share: 1, kind: "brule" }]} />;
+  return <Weights parts={[{ name: v(d.champion_version), share: 1 - d.canary_weight, kind: "b1" },
+    ...(d.canary_version !== null ? [{ name: v(d.canary_version), share: d.canary_weight, kind: "b2" }] : [])]} />;
+}
+
+/* ---- live ---- */
+
+interface LiveAnswer {
+  releases?: { version: number | null; role?: string; points?: { t_ms?: number; t?: number; requests_per_s?: number; p50_ms?: number; p99_ms?: number }[];
+    requests_per_s?: number; p50_ms?: number | null; p99_ms?: number | null }[];
+  points?: { t_ms?: number; t?: number; requests_per_s?: number; p50_ms?: number | null; p99_ms?: number | null; errors_per_s?: number; fallback_share?: number }[];
+  [k: string]: unknown;
+}
+
+function Live({ name, timeout }: { name: string; timeout: number | undefined }) {
+  const past = useGet<LiveAnswer>(`/api/v1/deployments/${enc(name)}/live`, ["serve."]);
+  const now = liveFigures.value[name];
+  const points = past.data?.points ?? [];
+  const x = points.map((p) => (p.t_ms ?? p.t ?? 0) / 1000);
+  return <Card title="Live" note={now ? undefined : "figures come every two seconds while requests do"}>
+    <dl><dt>Requests</dt><dd>{now?.requests_per_s !== undefined ? `${num(now.requests_per_s, 3)}/s` : "–"}</dd>
+      <dt>Latency</dt><dd>{now?.p50_ms !== undefined && now.p50_ms !== null ? `p50 ${duration(now.p50_ms)}, p99 ${duration(now.p99_ms)}` : "–"}</dd>
+      <dt>Errors</dt><dd>{now?.errors_per_s !== undefined ? `${num(now.errors_per_s, 3)}/s` : "–"}</dd>
+      <dt>On the rule</dt><dd>{now?.fallback_share !== undefined ? percent(now.fallback_share) : "–"}</dd>
+      {timeout !== undefined && <><dt>p99 of its limit</dt><dd>{now?.p99_ms ? <Bullet name="p99 in ms" value={now.p99_ms} limit={timeout} /> : `at most ${timeout} ms`}</dd></>}</dl>
+    {past.failure && past.failure.status !== 404 && <Oops failure={past.failure} again={past.again} />}
+    {(past.data?.releases ?? []).length > 0 && <table><caption>By release, the last minutes</caption><thead><tr><th>Version</th><th class="r">Requests</th><th class="r">p50</th><th class="r">p99</th></tr></thead>
+      <tbody>{past.data!.releases!.map((r, i) => <tr key={i}><td>{v(r.version)} <span class="mut">{r.role}</span></td><td class="r">{r.requests_per_s !== undefined ? `${num(r.requests_per_s, 3)}/s` : "–"}</td>
+        <td class="r">{duration(r.p50_ms)}</td><td class="r">{duration(r.p99_ms)}</td></tr>)}</tbody></table>}
+    {points.length > 1 && <Curve title="Latency" unit="ms" times fromZero series={[
+      { name: "p50 ms", x, y: points.map((p) => p.p50_ms ?? null) }, { name: "p99 ms", x, y: points.map((p) => p.p99_ms ?? null) }]} />}
+  </Card>;
+}
+
+/* ---- what answered then ---- */
+
+/** Replays the acts, oldest first, up to a moment. */
+export function stateAt(history: DeploymentAct[], at: number): { champion: number | null; canary: number | null;
+  weight: number; withdrawn: boolean; last: DeploymentAct | null } {
+  const s = { champion: null as number | null, canary: null as number | null, weight: 0, withdrawn: false, last: null as DeploymentAct | null };
+  for (const a of [...history].reverse()) {
+    if ((toMs(a.at) ?? 0) > at) break;
+    s.last = a;
+    if (a.action === "deploy" || a.action === "promote" || a.action === "rollback") {
+      s.champion = a.to; s.canary = null; s.weight = 0; s.withdrawn = false;
+    } else if (a.action === "canary") { s.canary = a.to; s.weight = a.weight; }
+    else if (a.action === "weight") { s.weight = a.weight; if (!a.weight) s.canary = null; }
+    else if (a.action === "withdraw") s.withdrawn = true;
+    else if (a.action === "restore") s.withdrawn = false;
+  }
+  return s;
+}
+
+function Then({ a }: { a: DeploymentAnswer }) {
+  const d = a.deployment;
+  const text = place.value.query.get("at") ?? "";
+  const at = toMs(text.length === 16 ? `${text}:00Z` : text);
+  const s = at === null ? null : stateAt(a.history, at);
+  return <Card title="What answered then" note="any moment, UTC">
+    <label>at <input type="datetime-local" value={text.slice(0, 16)} aria-label="Moment, UTC"
+      onChange={(e) => go(withQuery({ at: e.currentTarget.value }), true)} /></label>
+    <div aria-live="polite">{s && <p>{s.withdrawn ? `The rule answered: ${v(s.champion)} was withdrawn.`
+      : s.champion === null ? "The rule answered: no version was deployed yet."
+        : <><a href={href(["models", d.model, s.champion])}>v{s.champion}</a> answered {percent(1 - s.weight)}
+          {s.canary !== null && <>, <a href={href(["models", d.model, s.canary])}>v{s.canary}</a> as canary {percent(s.weight)}</>}.</>}
+      {s.last && <> Decided {time(toMs(s.last.at))}: {s.last.action}{s.last.why && `, “${s.last.why}”`}{s.last.who && `, by ${s.last.who}`}. </>}
+      {s.champion !== null && <a href={href(["models", d.model, s.champion], { tab: "release" })}>What it was made of</a>}</p>}</div>
+  </Card>;
+}
+
+const ACT: Record<string, "ok" | "warn" | "bad" | "info" | "idle"> = { deploy: "ok", promote: "ok", rollback: "warn",
+  canary: "info", weight: "info", withdraw: "bad", restore: "ok" };
+
+function History({ a }: { a: DeploymentAnswer }) {
+  return <Card title="History" note="who, when and why"><ul class="ev">{a.history.slice(0, 100).map((h, i) =>
+    <li key={i}><Time ms={toMs(h.at)} /><Icon tone={ACT[h.action] ?? "idle"} /><span><b>{h.action}</b>{" "}
+      {h.from !== h.to && h.from !== null && <>{v(h.from)} → </>}{h.to !== null && v(h.to)}
+      {h.weight > 0 && ` at ${percent(h.weight)}`} <span class="mut">{h.why}{h.who && `, by ${h.who}`}</span></span></li>)}</ul></Card>;
+}
+
+/* ---- try it ---- */
+
+function TryIt({ d }: { d: Deployment }) {
+  const model = useGet<{ version: unknown; release: { signature?: { entity: string } } | null }>(
+    d.champion_version ? `/api/v1/models/${enc(d.model)}/versions/${d.champion_version}` : null);
+  const entity = model.data?.release?.signature?.entity ?? "symbol";
+  const [body, setBody] = useState("");
+  const [said, setSaid] = useState<{ answer: any; ms: number } | null>(null);
+  const [failure, setFailure] = useState<Failure | null>(null);
+  const text = body || JSON.stringify({ inputs: [{ name: entity, shape: [1], datatype: "BYTES", data: ["TSLA"] }] }, null, 1);
+  const send = async () => {
+    setFailure(null);
+    setSaid(null);
+    const began = performance.now();
+    try {
+      const answer = await ask<any>("POST", `/v2/models/${enc(d.name)}/infer`, JSON.parse(text));
+      setSaid({ answer, ms: performance.now() - began });
+    } catch (e) {
+      setFailure(e instanceof SyntaxError ? ({ message: `Not JSON: ${e.message}`, status: 0, code: "", request: "", retryAfter: 0 } as Failure) : e as Failure);
+    }
+  };
+  const p = said?.answer.parameters ?? {};
+  return <Card title="Try it" note="a real prediction; it is logged like any other">
+    <textarea rows={6} aria-label="Request" spellcheck={false} value={text} onInput={(e) => setBody(e.currentTarget.value)} />
+    <div class="act"><button onClick={send}>Predict</button></div>
+    {failure && <Oops failure={failure} />}
+    <div aria-live="polite">{said && <><p><b>{said.answer.outputs?.map((o: any) => `${o.name}: ${o.data.slice(0, 5).map((x: unknown) => typeof x === "number" ? num(x) : String(x)).join(", ")}`).join("; ")}</b>,
+      answered by the {p.served_by ?? "server"}{said.answer.model_version && ` (v${said.answer.model_version})`}
+      {p.fallback_reason && `, because ${p.fallback_reason}`} in {duration(said.ms)}.</p><pre tabIndex={0} aria-label="Answer">{JSON.stringify(said.answer, null, 1)}</pre></>}</div>
+  </Card>;
+}
+
+function Log({ name }: { name: string }) {
+  const log = useGet<{ count: number; predictions: Prediction[] }>(`/api/v1/deployments/${enc(name)}/predictions?limit=20`, []);
+  return <Card title="Prediction log" note={log.data && `the last ${log.data.predictions.length} of ${count(log.data.count)}`}
+    side={<button class="sm" onClick={log.again}>Read again</button>}>
+    <Reading of={log} isEmpty={(x) => !x.predictions.length} empty={<Empty>No prediction was asked for yet.</Empty>}>{(x) => <div class="tw"><table><thead><tr><th>Time</th><th>Key</th>
+      <th class="r">Answer</th><th class="r">Rule</th><th>By</th><th class="r">Latency</th></tr></thead><tbody>{[...x.predictions].reverse().map((p) =>
+        <tr key={p.id}><td>{time(toMs(p.at))}</td><td>{p.key}</td><td class="r">{num(p.prediction)}</td><td class="r">{num(p.rule)}</td>
+          <td>{p.served_by}{p.fallback_reason && <span class="mut"> {p.fallback_reason}</span>}</td><td class="r">{duration(p.latency_us / 1000)}</td></tr>)}</tbody></table></div>}</Reading></Card>;
+}
+
+function Levers({ d, model }: { d: Deployment; model: Model | undefined }) {
+  const newest = model?.versions.map((x) => x.version).filter((x) => x !== d.champion_version && x !== d.canary_version);
+  const next = newest?.length ? Math.max(...newest) : null;
+  return <>
+    {d.canary_version !== null && <><ActButton label="Weights" act={weightAct(d)} />
+      <ActButton label={`Promote ${v(d.canary_version)}`} primary act={promoteAct(d, d.canary_version)} /></>}
+    {d.canary_version === null && next !== null && (d.champion_version === null
+      ? <ActButton label={`Deploy v${next}`} act={deployAct(d, next)} />
+      : <ActButton label={`Canary v${next}`} act={canaryAct(d, next)} />)}
+    {d.withdrawn ? <ActButton label="Restore" primary act={simpleAct(d, "restore", `Restore ${v(d.champion_version)}`)} />
+      : d.champion_version !== null && <ActButton label="Fall back now" danger act={simpleAct(d, "withdraw", `Withdraw ${v(d.champion_version)}: the rule answers`, true)} />}
+    <ActButton label="Roll back" danger act={rollbackAct(d)} not={d.previous_version === null ? "no version to go back to" : null} />
+  </>;
+}
+
+export function DeploymentPage({ name }: { name: string }) {
+  usePage([["Deployments", "/deployments"], [name, null]], `slipway deployments show ${name}`);
+  const one = useDeployment(name);
+  const errors = useErrorHistory(name);
+  const d = one.data?.deployment;
+  const model = useGet<Model>(d ? `/api/v1/models/${enc(d.model)}` : null, ["registry."]);
+  const list = useGet<{ deployments: Deployment[] }>("/api/v1/deployments", ["serve."]);
+  useNeighbours(list.data?.deployments.map((x) => x.name) ?? [], name, (x) => href(["deployments", x]));
+  const since = one.data?.since_change;
+  const step = d && d.rollout_step >= 0 ? d.definition.rollout?.[d.rollout_step] : undefined;
+  return <>
+    <Head title={<>{name} {d && <Mark tone={deploymentTone(d)}>{deploymentWord(d)}</Mark>}</>}
+      lead={d && deploymentSentence(d, errors.data?.points ?? [])} actions={d && <Levers d={d} model={model.data} />} />
+    <Reading of={one} rows={6}>{(a) => <>
+      <Card title="Who answers" note={whoAnswers(a.deployment)}><WeightBar d={a.deployment} />
+        <div class="read"><span>{a.deployment.champion_version !== null && <>champion {vlink(a.deployment, a.deployment.champion_version)} <code>{hash(a.deployment.champion)}</code></>}</span>
+          {a.deployment.canary_version !== null && <span>canary {vlink(a.deployment, a.deployment.canary_version)} <code>{hash(a.deployment.canary)}</code></span>}
+          {a.deployment.previous_version !== null && <span class="mut">before: {vlink(a.deployment, a.deployment.previous_version)}</span>}
+          {step && <b>step {a.deployment.rollout_step + 1} of {a.deployment.definition.rollout!.length}: {count(since?.canary)} of {count(step.requests)} requests</b>}</div>
+        {since && <div class="read mut">Since the last change, {day(toMs(a.deployment.changed_at))}: champion {count(since.champion)}, canary {count(since.canary)}
+          {since.canary_failed > 0 && <b class="badt"> ({count(since.canary_failed)} failed)</b>}, rule {count(since.fallback)} answers.</div>}</Card>
+      <Card title="Error over time" note="against the rule, and what was done">
+        <Reading of={errors}>{(h) => h.points.length || h.marks.length ? <Timeline history={h} /> : <Empty>No labels have come yet. With the first ones the curve begins.</Empty>}</Reading></Card>
+      <div class="g2"><div><Then a={a} /><History a={a} /></div><div><Live name={name} timeout={a.deployment.definition.timeout_ms} /><TryIt d={a.deployment} /></div></div>
+      <Log name={name} /></>}</Reading>
+  </>;
+}

@@ -1,0 +1,127 @@
+/* Monitoring: did the data change, or the world?  Windows, columns with both
+   distributions, performance against the rule, alerts. */
+import { useGet } from "../lib/api";
+import { count, day, num, percent, plural, pValue, toMs } from "../lib/format";
+import { fromWindows, useErrorHistory } from "../lib/overview";
+import { href, place, withQuery } from "../lib/router";
+import type { Alert, ColumnDrift, Monitor, MonitorAnswer, Window } from "../lib/types";
+import { windowSentence, windowSign, windowTone, windowWord } from "../lib/words";
+import { Card, Empty, Head, Reading, Time } from "../parts/block";
+import { ActButton } from "../parts/dialog";
+import { retrainAct } from "../parts/acts";
+import { Mark } from "../parts/mark";
+import { useNeighbours, usePage } from "../parts/page";
+import { MiniDist, TwoDist } from "../parts/shapes";
+import { Timeline } from "../parts/timeline";
+
+const enc = encodeURIComponent;
+const TOPICS = ["monitor.", "flow.window", "jobs.finished"];
+const DAY = 86400e3;
+
+export function MonitorList() {
+  usePage([["Monitoring", null]], "slipway monitors list");
+  const list = useGet<{ monitors: Monitor[] }>("/api/v1/monitors", TOPICS);
+  const alerts = useGet<{ alerts: Alert[] }>("/api/v1/alerts?limit=50", TOPICS);
+  const open = alerts.data?.alerts.filter((a) => a.state !== "closed").length;
+  return <>
+    <Head title="Monitoring" lead={open === undefined ? undefined : open ? `${plural(open, "alert is", "alerts are")} open.` : "No alert is open."} />
+    <Card title="Monitors"><Reading of={list} isEmpty={(d) => !d.monitors.length}
+      empty={<Empty command="slipway run slipway.yaml">No monitor yet. The <code>monitor:</code> section of the project file declares one for a deployment.</Empty>}>
+      {(d) => <div class="tw"><table class="stack"><thead><tr><th>Monitor</th><th>State</th><th class="r">Columns</th><th class="r">Window</th><th class="r">Judged every</th><th class="r">Open alerts</th></tr></thead>
+        <tbody>{d.monitors.map((m) => <tr key={m.name}><td><a href={href(["monitoring", m.name])}>{m.name}</a></td>
+          <td class="v">{m.open_alerts.length ? <Mark tone="warn">{m.open_alerts.map((a) => a.kind).join(", ")}</Mark> : <Mark tone="ok">quiet</Mark>}</td>
+          <td class="r" data-l="columns">{count(m.definition.columns.length)}</td><td class="r" data-l="window">{m.definition.window_ms / DAY} d</td>
+          <td class="r" data-l="every">{m.definition.every_ms / DAY} d</td><td class="r" data-l="alerts">{count(m.open_alerts.length)}</td></tr>)}</tbody></table></div>}</Reading></Card>
+    <Alerts title="Alerts" alerts={alerts} />
+  </>;
+}
+
+function Alerts({ alerts, title, name }: { alerts: ReturnType<typeof useGet<{ alerts: Alert[] }>>; title: string; name?: string }) {
+  return <Card title={title}><Reading of={alerts} rows={2} isEmpty={(d) => !d.alerts.length} empty={<Empty>No alert was ever raised{name ? ` for ${name}` : ""}.</Empty>}>
+    {(d) => <div class="tw"><table class="stack"><thead><tr><th>Raised</th><th>State</th>{!name && <th>Deployment</th>}<th>Kind</th><th>Reason</th><th class="r">Seen</th><th></th></tr></thead>
+      <tbody>{d.alerts.map((a) => <tr key={a.id}><td><Time ms={toMs(a.raised_at_ms ?? a.at)} /></td>
+        <td class="v"><Mark tone={a.state === "open" ? "warn" : a.state === "acknowledged" ? "info" : "idle"}>{a.state}{a.acknowledged_by && ` by ${a.acknowledged_by}`}</Mark></td>
+        {!name && <td><a href={href(["monitoring", a.deployment])}>{a.deployment}</a></td>}<td data-l="kind">{a.kind}</td><td class="why wide">{a.reason}</td>
+        <td class="r" data-l="seen">{typeof a.seen_count === "number" ? count(a.seen_count) : "–"}</td>
+        <td>{a.state === "open" && <ActButton small label="Acknowledge" act={{ title: `Acknowledge alert ${a.id}`, path: `/api/v1/alerts/${a.id}/acknowledge`, why: "who" }} />}</td></tr>)}</tbody></table></div>}</Reading></Card>;
+}
+
+function Strip({ windows, at }: { windows: Window[]; at: Window }) {
+  const shown = [...windows].reverse();
+  return <Card title="Windows" note="newest right; an arrow of the keyboard or a click opens one">
+    <div class="wins">{shown.map((w) => <a key={w.to_ms} class={`plain ${windowTone(w) === "ok" ? "idle" : windowTone(w)}`} href={withQuery({ window: day(w.to_ms) })} data-replace
+      aria-current={w === at ? "true" : undefined} aria-label={`Window to ${day(w.to_ms)}: ${windowWord(w)}`} title={`${day(w.from_ms)} to ${day(w.to_ms)}: ${windowWord(w)}`}>{windowSign(w)}</a>)}</div>
+    <div class="read"><span>{day(shown[0]?.to_ms)}</span><span class="sp" /><span>{day(shown[shown.length - 1]?.to_ms)}</span></div>
+    <div class="read mut">· quiet ▲ drift ■ lost performance – labels not yet known. The test allows {percent(at.alpha)} false alarms a window over all columns.</div></Card>;
+}
+
+const shift = (c: ColumnDrift): number | null => c.reference_mean ? c.mean / c.reference_mean - 1 : null;
+
+function ColumnTable({ w, chosen }: { w: Window; chosen: string }) {
+  const rows = [...w.columns].sort((a, b) => a.adjusted_p - b.adjusted_p || b.psi - a.psi);
+  return <Card title="Columns" note={`${plural(w.rows, "row")}; sorted by evidence; corrected over ${w.columns.length} columns`}>
+    <div class="tw"><table class="stack"><thead><tr><th>Column</th><th>Reference | now</th><th class="r">Mean shift</th><th class="r">PSI</th><th class="r">p, corrected</th><th>State</th></tr></thead>
+      <tbody>{rows.map((c) => <tr key={c.name} class={c.name === chosen ? "here" : undefined}><th scope="row"><a href={withQuery({ col: c.name })} data-replace>{c.name}</a></th>
+        <td><MiniDist reference={c.reference_counts} current={c.counts} name={`${c.name}: reference and now`} /></td>
+        <td class="r" data-l="shift">{percent(shift(c), true)}</td><td class="r" data-l="PSI">{num(c.psi, 2)}</td><td class="r" data-l="p">{pValue(c.adjusted_p)}</td>
+        <td class="v"><Mark tone={c.drifted ? "warn" : "idle"}>{c.drifted ? "drift" : "quiet"}</Mark></td></tr>)}</tbody></table></div>
+    <p class="note">PSI is judged against how far {plural(w.rows, "row")} of the reference stray from the reference itself, not against a fixed 0.1 or 0.2.</p></Card>;
+}
+
+function sinceWhen(windows: Window[], name: string): number | null {
+  let since: number | null = null;
+  for (const w of windows) {
+    if (!w.columns.find((c) => c.name === name)?.drifted) break;
+    since = w.from_ms;
+  }
+  return since;
+}
+
+function ColumnCard({ c, w, windows }: { c: ColumnDrift; w: Window; windows: Window[] }) {
+  const total = c.counts.reduce((a, b) => a + b, 0), ref = c.reference_counts.reduce((a, b) => a + b, 0);
+  const since = sinceWhen(windows, c.name);
+  return <Card title={c.name} note={c.drifted ? since ? `drifts since ${day(since)}` : "drifts" : "quiet"}>
+    <TwoDist edges={c.edges} reference={c.reference_counts} current={c.counts} name={c.name} />
+    <div class="read"><span class="key"><svg viewBox="0 0 16 10" aria-hidden="true"><rect width="16" height="10" class="refd" /></svg>reference, {count(ref)} rows in {count(c.reference_days)} days</span>
+      <span class="key"><svg viewBox="0 0 16 10" aria-hidden="true"><path class="l s2" d="M0 5H16" /></svg>now, {count(total)} rows in {count(c.days)} days</span></div>
+    <table class="sml"><thead><tr><th></th><th class="r">Reference</th><th class="r">Now</th><th class="r">Shift</th></tr></thead><tbody>
+      <tr><th scope="row">Mean</th><td class="r">{num(c.reference_mean)}</td><td class="r">{num(c.mean)}</td><td class="r">{percent(shift(c), true)}</td></tr>
+      <tr><th scope="row">Null</th><td class="r">{count(c.reference_nulls)}</td><td class="r">{count(c.nulls)}</td><td class="r">–</td></tr>
+      <tr><th scope="row">PSI</th><td class="r">–</td><td class="r">{num(c.psi, 3)}</td><td class="r">p {pValue(c.p)}</td></tr>
+      <tr><th scope="row">KS</th><td class="r">–</td><td class="r">{num(c.ks, 3)}</td><td class="r">p {pValue(c.ks_p)}</td></tr></tbody></table>
+    <p class="note">The bins are the reference's own quantiles, so the grey steps are level. Window {day(w.from_ms)} to {day(w.to_ms)}.</p></Card>;
+}
+
+export function MonitorPage({ name }: { name: string }) {
+  usePage([["Monitoring", "/monitoring"], [name, null]], `slipway drift ${name}`);
+  const one = useGet<MonitorAnswer>(`/api/v1/monitors/${enc(name)}?limit=60`, TOPICS);
+  const alerts = useGet<{ alerts: Alert[] }>(`/api/v1/alerts?deployment=${enc(name)}&limit=50`, TOPICS);
+  const errors = useErrorHistory(name);
+  const list = useGet<{ monitors: Monitor[] }>("/api/v1/monitors", TOPICS);
+  useNeighbours(list.data?.monitors.map((m) => m.name) ?? [], name, (x) => href(["monitoring", x]));
+  const windows = one.data?.windows ?? [];
+  const wanted = place.value.query.get("window");
+  const w = windows.find((x) => day(x.to_ms) === wanted) ?? windows[0];
+  const sorted = w ? [...w.columns].sort((a, b) => a.adjusted_p - b.adjusted_p || b.psi - a.psi) : [];
+  const c = sorted.find((x) => x.name === place.value.query.get("col")) ?? sorted[0];
+  const def = one.data?.definition;
+  const open = alerts.data?.alerts.find((a) => a.state === "open");
+  const history = errors.data?.points.length ? errors.data : fromWindows(windows);
+  return <>
+    <Head title={<>{name} {w && <Mark tone={windowTone(w)}>{windowWord(w)}</Mark>}</>} lead={w && windowSentence(w)} actions={<>
+      {open && <ActButton label="Acknowledge" act={{ title: `Acknowledge alert ${open.id}`, path: `/api/v1/alerts/${open.id}/acknowledge`, why: "who" }} />}
+      <ActButton label="Judge now" act={{ title: "Judge a window now", path: `/api/v1/monitors/${enc(name)}/window`, body: {} }} />
+      <ActButton label="Retrain" act={retrainAct(name)} /></>} />
+    <Reading of={one} rows={6} isEmpty={() => !windows.length} empty={<Card title="Windows"><Empty>No window was judged yet. A window holds {def ? def.window_ms / DAY : ""} days of predictions
+      {def?.performance && ` and wants ${count(def.performance.min_labels)} labels for the error`}; it is judged every {def ? def.every_ms / DAY : ""} d.</Empty></Card>}>
+      {() => w && <><Strip windows={windows} at={w} />
+        <div class="g2"><ColumnTable w={w} chosen={c?.name ?? ""} />{c && <ColumnCard c={c} w={w} windows={windows.slice(windows.indexOf(w))} />}</div></>}</Reading>
+    <Card title="Performance against the rule" note={w?.performance ? `${w.performance.metric}, ${plural(w.performance.labelled, "label")} in this window` : undefined}>
+      {history.points.length ? <Timeline history={history} lanes={history.marks.length > 0} />
+        : <Empty>Labels are not yet known, so neither is the error.</Empty>}</Card>
+    <Alerts title="Alerts" alerts={alerts} name={name} />
+    {def && <Card title="How it judges"><dl><dt>Columns</dt><dd>{def.columns.join(", ")}</dd><dt>Window</dt><dd>{def.window_ms / DAY} days, judged every {def.every_ms / DAY} d</dd>
+      {def.drift && <><dt>Drift</dt><dd>level {percent(def.drift.alpha)} over all columns, and a PSI of at least {num(def.drift.floor)}</dd></>}
+      {def.performance && <><dt>Performance</dt><dd>{def.performance.metric} shown to be worse than the {def.performance.worse_than === "fallback" ? "rule" : def.performance.worse_than} at {percent(def.performance.confidence)}, with at least {count(def.performance.min_labels)} labels</dd></>}</dl></Card>}
+  </>;
+}

@@ -1,0 +1,178 @@
+/* Runs: one virtual list over all, filtered and sorted by the server, with the
+   view in the address.  The table is the default; curves are of what is marked. */
+import { useCallback, useEffect, useMemo, useRef, useState } from "preact/hooks";
+import { Failure, useLoad } from "../lib/api";
+import { count, duration, num, plural, serverNow, time } from "../lib/format";
+import { onKeys } from "../lib/keys";
+import { lastEvent } from "../lib/live";
+import { go, href, place, withQuery } from "../lib/router";
+import { experiments, histories, runPage, type RunQuery } from "../lib/runs";
+import type { RunRow } from "../lib/types";
+import type { Tone } from "../lib/words";
+import { Card, Command, Empty, Head, Oops, Skeleton } from "../parts/block";
+import { Curve, type Series } from "../parts/curve";
+import { type Column, Grid } from "../parts/grid";
+import { Icon } from "../parts/mark";
+import { usePage } from "../parts/page";
+
+const PAGE = 200;
+
+export const runTone = (s: string): Tone => s === "FINISHED" ? "ok" : s === "FAILED" ? "bad"
+  : s === "KILLED" ? "warn" : s === "RUNNING" ? "info" : "idle";
+export const runWord = (s: string) => ({ FINISHED: "done", FAILED: "failed", KILLED: "stopped",
+  RUNNING: "running", SCHEDULED: "waiting" }[s] ?? s.toLowerCase());
+
+/** All rows of a query, page by page as they are wanted. */
+function useRows(query: RunQuery) {
+  const key = JSON.stringify(query);
+  const [state, set] = useState<{ key: string; total: number | null; failure: Failure | null; version: number }>(
+    { key: "", total: null, failure: null, version: 0 });
+  const store = useRef<{ key: string; pages: Map<number, RunRow[]>; asked: Set<number> }>({ key: "", pages: new Map(), asked: new Set() });
+  const load = useCallback(async (n: number) => {
+    const s = store.current;
+    if (s.asked.has(n)) return;
+    s.asked.add(n);
+    try {
+      const page = await runPage(query, n * PAGE, PAGE);
+      if (store.current !== s) return;
+      s.pages.set(n, page.rows);
+      set((x) => ({ key, total: page.total, failure: null, version: x.version + 1 }));
+    } catch (e) {
+      if (store.current !== s) return;
+      s.asked.delete(n);
+      set((x) => ({ ...x, key, failure: e as Failure, version: x.version + 1 }));
+    }
+  }, [key]);
+  const fresh = useCallback(() => {
+    store.current = { key, pages: new Map(), asked: new Set() };
+    void load(0);
+  }, [load]);
+  useEffect(fresh, [fresh]);
+  const need = useCallback((from: number, to: number) => {
+    for (let p = Math.floor(from / PAGE); p <= Math.floor(Math.max(0, to - 1) / PAGE) + (to % PAGE > PAGE / 2 ? 1 : 0); p++)
+      if (p * PAGE < (state.total ?? 1)) void load(p);
+  }, [load, state.total]);
+  const row = (i: number) => store.current.pages.get(Math.floor(i / PAGE))?.[i % PAGE];
+  return { ...state, row, need, again: fresh, first: store.current.pages.get(0) ?? [] };
+}
+
+/** Which columns to show when none is chosen: test metrics, then others, and
+    the parameters that vary. */
+function usual(rows: RunRow[]): string[] {
+  const seen = new Map<string, Set<unknown>>();
+  for (const r of rows.slice(0, 100))
+    for (const [k, v] of Object.entries(r.values)) {
+      if (k.startsWith("tags.")) continue;
+      if (!seen.has(k)) seen.set(k, new Set());
+      seen.get(k)!.add(v);
+    }
+  const keys = [...seen.keys()];
+  const metrics = keys.filter((k) => k.startsWith("metrics.") && !k.startsWith("metrics.fallback"));
+  const rank = (k: string) => /test_mae|test_/.test(k) ? 0 : /valid_/.test(k) ? 1 : 2;
+  const params = keys.filter((k) => k.startsWith("params.") && seen.get(k)!.size > 1);
+  return [...metrics.sort((a, b) => rank(a) - rank(b)).slice(0, 5), ...params.slice(0, 4)];
+}
+
+const KINDS: [string, string][] = [["", "All runs"], ["tags.`slipway.kind` = 'search'", "Searches"], ["tags.`slipway.kind` = 'trial'", "Trials"]];
+const joined = (a: string, b: string) => a && b ? `${a} and ${b}` : a || b;
+
+function columnsOf(cols: string[], names: Map<string, string>): Column<RunRow>[] {
+  return [
+    { id: "name", name: "Name", width: 230, text: (r) => r.name, cell: (r) => <a tabIndex={-1} href={href(["runs", r.id])}>{r.name || r.id.slice(0, 8)}</a> },
+    { id: "status", name: "State", width: 100, sort: true, text: (r) => runWord(r.status), cell: (r) => <span><Icon tone={runTone(r.status)} /> {runWord(r.status)}</span> },
+    { id: "start_time", name: "Started", width: 140, sort: true, text: (r) => time(r.start), cell: (r) => time(r.start) },
+    { id: "duration", name: "Took", width: 80, right: true, text: (r) => duration(r.end && r.start !== null ? r.end - r.start : null),
+      cell: (r) => duration(r.start === null ? null : (r.end ?? (r.status === "RUNNING" ? serverNow() : r.start)) - r.start) },
+    ...cols.map((c): Column<RunRow> => ({ id: c, name: c.replace(/^(metrics|params|tags)\./, ""), width: 120, right: c.startsWith("metrics."), sort: true,
+      text: (r) => String(r.values[c] ?? ""), cell: (r) => {
+        const v = r.values[c];
+        return v === undefined || v === null ? <span class="mut">–</span> : typeof v === "number" ? num(v)
+          : /^-?[\d.]+(e-?\d+)?$/.test(v) ? num(Number(v)) : <span title={v}>{v}</span>;
+      } })),
+    { id: "experiment", name: "Experiment", width: 140, text: (r) => names.get(r.experiment) ?? r.experiment, cell: (r) => names.get(r.experiment) ?? r.experiment },
+  ];
+}
+
+/** Column names known for choosing. */
+function Chooser({ known, shown, onClose }: { known: string[]; shown: string[]; onClose: () => void }) {
+  const [q, setQ] = useState("");
+  const set = (cols: string[]) => go(withQuery({ cols: cols.join(",") || null }), true);
+  return <Card title="Columns" side={<button class="sm" onClick={onClose}>Close</button>}>
+    <div class="act"><label>find <input value={q} onInput={(e) => setQ(e.currentTarget.value)} /></label>
+      <button onClick={() => set([])}>As usual</button></div>
+    <div class="read">{known.filter((k) => k.includes(q)).slice(0, 60).map((k) => <label key={k}><input type="checkbox" checked={shown.includes(k)}
+      onChange={() => set(shown.includes(k) ? shown.filter((x) => x !== k) : [...shown, k])} />{k}</label>)}</div></Card>;
+}
+
+function MarkedCurves({ rows, metrics }: { rows: RunRow[]; metrics: string[] }) {
+  const [key, setKey] = useState(metrics.find((m) => m === "valid_loss") ?? metrics[0] ?? "");
+  const ids = rows.map((r) => r.id);
+  const h = useLoad(`h:${key}:${ids.join(",")}`, () => key && ids.length ? histories(ids.slice(0, 20), key) : Promise.resolve(new Map()));
+  const series = useMemo((): Series[] => rows.filter((r) => h.data?.get(r.id)?.length).map((r) => ({ name: r.name || r.id.slice(0, 8),
+    x: h.data!.get(r.id)!.map((p: any) => p.step), y: h.data!.get(r.id)!.map((p: any) => p.value) })), [h.data]);
+  return <Card title="Curves of the marked" side={<select aria-label="Metric of the curves" value={key} onChange={(e) => setKey(e.currentTarget.value)}>
+    {metrics.map((m) => <option key={m}>{m}</option>)}</select>}>
+    {h.failure ? <Oops failure={h.failure} again={h.again} /> : series.length ? <Curve title={key} series={series} controls />
+      : <p class="empty">{h.loading ? "Reading…" : "None of the marked runs logged this metric over steps."}</p>}</Card>;
+}
+
+export function RunList() {
+  const q = place.value.query.get("q") ?? "", kind = place.value.query.get("kind") ?? "";
+  const sort = place.value.query.get("sort") ?? "-start_time", experiment = place.value.query.get("experiment") ?? "";
+  const chosen = place.value.query.get("cols")?.split(",").filter(Boolean) ?? [];
+  const sel = useMemo(() => new Set((place.value.query.get("sel") ?? "").split(",").filter(Boolean)), [place.value.query.get("sel")]);
+  usePage([["Runs", null]], q ? `slipway runs list --filter "${q}"` : "slipway runs list");
+  const exps = useLoad("experiments", experiments, ["train.", "track."]);
+  const rows = useRows({ q: joined(q, kind), sort, experiment, cols: chosen });
+  const cols = chosen.length ? chosen : usual(rows.first);
+  const colKey = cols.join(",");
+  const names = useMemo(() => new Map((exps.data ?? []).map((e) => [e.experiment_id, e.name])), [exps.data]);
+  const columns = useMemo(() => columnsOf(cols, names), [colKey, names]);
+  const known = useMemo(() => [...new Set([...cols, ...rows.first.flatMap((r) => Object.keys(r.values))])].sort(), [rows.version, colKey]);
+  const [choosing, setChoosing] = useState(false);
+  const [panel, setPanel] = useState(false);
+  const [draft, setDraft] = useState(q);
+  useEffect(() => setDraft(q), [q]);
+  const filter = useRef<HTMLInputElement>(null);
+  const compare = () => { if (sel.size > 1) go(href(["runs", "compare"], { ids: [...sel].join(",") })); };
+  useEffect(() => onKeys({ e: () => filter.current?.focus(), x: compare, p: () => setPanel((v) => !v) }), [sel]);
+  const mark = (id: string) => {
+    const next = new Set(sel);
+    if (!next.delete(id)) next.add(id);
+    go(withQuery({ sel: [...next].join(",") || null }), true);
+  };
+  // New runs never move the row under the pointer: they are counted, and come when asked for.
+  const [news, setNews] = useState(0);
+  useEffect(() => lastEvent.subscribe((e) => { if (e && /^(track\.run_(created|started)|flow\.trained)/.test(e.kind)) setNews((n) => n + 1); }), []);
+  const marked = [...sel].map((id) => { for (let i = 0; i < (rows.total ?? 0); i++) { const r = rows.row(i); if (r?.id === id) return r; } return null; }).filter((r): r is RunRow => !!r);
+  const metrics = known.filter((k) => k.startsWith("metrics.")).map((k) => k.slice(8));
+  return <>
+    <Head title="Runs" lead={rows.total === null ? undefined : rows.total ? `${plural(rows.total, "run")}${q || kind || experiment ? " match" : ""}, ${sort.startsWith("-") ? "highest" : "lowest"} ${sort.replace(/^-/, "").replace(/^metrics\.|_time$/g, "")} first.` : undefined} />
+    <form class="act" role="search" onSubmit={(e) => { e.preventDefault(); go(withQuery({ q: draft || null }), true); }}>
+      <input ref={filter} style={{ flex: "1 1 320px" }} aria-label="Filter, in MLflow's words" aria-describedby="filter-says" value={draft} spellcheck={false} list="filter-words"
+        placeholder={'metrics.test_mae < 0.007 and params.max_depth = "3"'} onInput={(e) => setDraft(e.currentTarget.value)} />
+      <datalist id="filter-words">{known.map((k) => <option key={k} value={`${draft && !draft.endsWith(" ") ? "" : draft}${k} `} />)}</datalist>
+      <button>Filter</button>
+      <select aria-label="Experiment" value={experiment} onChange={(e) => go(withQuery({ experiment: e.currentTarget.value || null }), true)}>
+        <option value="">All experiments</option>{exps.data?.map((x) => <option key={x.experiment_id} value={x.experiment_id}>{x.name}</option>)}</select>
+      <select aria-label="Kind of run" value={kind} onChange={(e) => go(withQuery({ kind: e.currentTarget.value || null }), true)}>
+        {KINDS.map(([v, name]) => <option key={v} value={v}>{name}</option>)}</select>
+      <button type="button" aria-expanded={choosing} onClick={() => setChoosing(!choosing)}>Columns</button>
+    </form>
+    <div class="read" id="filter-says" aria-live="polite">{rows.failure ? null : <>
+      <span>{rows.total === null ? "" : `${count(rows.total)} ${rows.total === 1 ? "run" : "runs"}`}</span>
+      {news > 0 && <button class="link" onClick={() => { setNews(0); rows.again(); }}>{news} new ↑</button>}
+      <b>{sel.size ? `${sel.size} marked:` : ""}</b>{sel.size > 1 && <button class="sm" onClick={compare}>Compare (x)</button>}
+      {sel.size > 0 && <><button class="sm" aria-pressed={panel} onClick={() => setPanel(!panel)}>Curves (p)</button>
+        <button class="sm" onClick={() => go(withQuery({ sel: null }), true)}>Unmark</button></>}</>}</div>
+    {rows.failure && <Oops failure={rows.failure} again={rows.again} />}
+    {choosing && <Chooser known={known} shown={cols} onClose={() => setChoosing(false)} />}
+    {panel && sel.size > 0 && <MarkedCurves rows={marked} metrics={metrics} />}
+    {rows.total === null ? !rows.failure && <Skeleton rows={8} /> : rows.total === 0 && !q && !kind && !experiment
+      ? <Card title="No run yet"><Empty>Three lines of Python log the first one:</Empty>
+        <Command text={`import mlflow; mlflow.set_tracking_uri("${location.origin}"); mlflow.log_metric("mae", 0.0071)`} /></Card>
+      : rows.total === 0 ? <Card title="Nothing matches"><p class="empty">No run matches this filter. <a href="/runs">Show all</a></p></Card>
+        : <Grid label="Runs" columns={columns} total={rows.total} row={rows.row} need={rows.need} id={(r) => r.id} to={(r) => href(["runs", r.id])}
+          sort={sort} onSort={(s) => go(withQuery({ sort: s === "-start_time" ? null : s }), true)} marked={sel} onMark={mark} />}
+  </>;
+}
