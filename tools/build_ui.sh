@@ -12,7 +12,7 @@
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
-ui=$PWD/ui
+ui=${SLIPWAY_UI:-$PWD/ui} # another folder of sources: to try something
 modules=$PWD/.deps/ui/node_modules
 SCRIPT_MAX=$((80 * 1024)) # app.js and app.css together, gzip
 STYLE_MAX=$((8 * 1024))

@@ -20,6 +20,7 @@
 
 /* What handlers reach through req->app.  Owner: app; immutable but for what
  * it points to. */
+struct slw_live;
 struct slw_api {
     struct slw_store *store;
     struct slw_clock *clock;
@@ -27,12 +28,20 @@ struct slw_api {
     struct slw_jobs *jobs;
     struct slw_serve *serve;
     struct slw_flow *flow;
+    struct slw_live *live; /* feeds GET /api/v1/stream */
     const char *data_dir;
     const char *url; /* "http://127.0.0.1:8080" */
     int64_t start_mono_ns;
     _Atomic bool ready;    /* false: every route but /health answers 503 */
     _Atomic bool draining; /* readiness answers 503, requests are served */
 };
+
+/* The thread that feeds open event streams and reads the serving counters
+ * every two seconds.  Start it before the first request is answered and stop
+ * it after the HTTP server.  Owner: its own thread. */
+SLW_MUST_USE enum slw_rc
+slw_live_start(struct slw_live **out, struct slw_api *api, struct slw_err *err);
+void slw_live_stop(struct slw_live *live); /* accepts NULL */
 
 /* Fill the options' callbacks (errors, observation, access) and routes. */
 struct slw_http_options;

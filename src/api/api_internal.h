@@ -34,6 +34,17 @@ api_job_start(struct slw_api *api, struct slw_http_res *res, const char *kind,
 struct slw_str api_dump(struct slw_arena *a, const struct json_t *v);
 struct slw_str api_buf_str(struct slw_arena *a, const struct slw_buf *b);
 
+/* The page's route for a path that is one of its addresses, or NULL. */
+const struct slw_route *api_page_fallback(struct slw_http_req *req);
+
+/* A row of the event log, as everywhere in the API. */
+struct slw_event;
+void api_event_write(struct slw_jw *w, const struct slw_event *e);
+
+/* Does ?dry_run= ask for a dry run?  Errors INVALID: not true or false. */
+SLW_MUST_USE enum slw_rc api_dry_wanted(const struct slw_http_req *req,
+                                        bool *out, struct slw_err *err);
+
 /* Counters of requests, for /metrics. */
 void api_observe(void *app, const struct slw_route *route, int status,
                  int64_t duration_ns);

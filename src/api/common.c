@@ -220,13 +220,28 @@ role_needed(const struct slw_route *route)
     return SLW_ROLE_WRITER;
 }
 
+/* Whoever asks for a dry run must never be given the act itself. */
+static enum slw_rc
+dry_check(struct slw_http_req *req, struct slw_err *err)
+{
+    bool dry = false;
+    TRY(api_dry_wanted(req, &dry, err));
+    if (dry && strcmp(req->route->method, "GET") != 0 &&
+        !(req->route->flags & SLW_ROUTE_DRY))
+        return slw_fail(err, SLW_UNSUPPORTED,
+                        "%s %s has no dry run; nothing was done",
+                        req->route->method, req->route->path);
+    return SLW_OK;
+}
+
 static enum slw_rc
 authorize(struct slw_http_req *req, struct slw_err *err)
 {
     struct slw_api *api = req->app;
     if (!atomic_load(&api->ready))
         return slw_fail(err, SLW_BUSY, "the server is starting");
-    if ((req->route->flags & SLW_ROUTE_LOCAL) ||
+    TRY(dry_check(req, err));
+    if ((req->route->flags & (SLW_ROUTE_LOCAL | SLW_ROUTE_PUBLIC)) ||
         slw_access_is_open(api->access))
         return SLW_OK;
     enum slw_role role = SLW_ROLE_NONE;
@@ -249,4 +264,5 @@ slw_api_wire(struct slw_http_options *opt, struct slw_api *api)
     opt->render_error = api_render_error;
     opt->observe = api_observe;
     opt->authorize = authorize;
+    opt->fallback = api_page_fallback;
 }

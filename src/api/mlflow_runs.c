@@ -1,5 +1,6 @@
 /* mlflow_runs.c -- runs in MLflow's dialect: made, read, changed, found. */
 #include "api/mlflow_internal.h"
+#include "store/dry.h"
 #include "api/routes.h"
 
 static enum slw_rc
@@ -116,6 +117,8 @@ mark(struct slw_http_req *req, struct slw_http_res *res, bool deleted,
     TRY(mlf_need_run_id(&in, &id, err));
     TRY(slw_tx_begin(&tx, mlf_api(req)->store, err));
     TRY(slw_track_run_mark(&tx, id, deleted, err));
+    slw_effect_add(&tx, deleted ? "track.run_deleted" : "track.run_restored",
+                   id, SLW_STR("{}"));
     TRY(slw_tx_commit(&tx, err));
     return mlf_empty(res);
 }

@@ -194,17 +194,35 @@ api_clock_set(struct slw_http_req *req, struct slw_http_res *res,
 
 /* ---- events ---- */
 
+void
+api_event_write(struct slw_jw *w, const struct slw_event *e)
+{
+    char at[SLW_TIME_TEXT_SIZE];
+    slw_jw_obj(w);
+    slw_jw_ki64(w, "id", e->id);
+    slw_jw_kz(w, "at", slw_time_text(e->at_ms, at));
+    slw_jw_kstr(w, "kind", e->kind);
+    slw_jw_kstr(w, "subject", e->subject);
+    slw_jw_kraw(w, "payload", e->payload);
+    slw_jw_kstr(w, "hash", e->hash);
+    slw_jw_obj_end(w);
+}
+
 enum slw_rc
 api_events_list(struct slw_http_req *req, struct slw_http_res *res,
                 struct slw_err *err)
 {
     struct slw_api *api = req->app;
-    int64_t after = 0;
+    bool older = slw_http_query(req, "before").ptr != NULL;
+    int64_t at = 0, total = 0;
     size_t limit = 0;
-    TRY(slw_http_query_i64(req, "after", 0, &after, err));
+    TRY(slw_http_query_i64(req, older ? "before" : "after", 0, &at, err));
+    if (older && at <= 0)
+        at = INT64_MAX;
     TRY(api_limit(req, 100, 1000, &limit, err));
     SLW_AUTO(slw_tx, tx);
     TRY(slw_tx_read(&tx, api->store, err));
+    TRY(slw_event_last(&tx, &total, err));
     struct slw_jw w;
     slw_jw_init(&w, &res->body);
     slw_jw_obj(&w);
@@ -212,25 +230,18 @@ api_events_list(struct slw_http_req *req, struct slw_http_res *res,
     slw_jw_arr(&w);
     for (size_t i = 0; i < limit; i++) {
         struct slw_event e;
-        enum slw_rc rc = slw_event_after(
-            &tx, after, slw_http_query(req, "kind"),
+        enum slw_rc rc = (older ? slw_event_before : slw_event_after)(
+            &tx, at, slw_http_query(req, "kind"),
             slw_http_query(req, "subject"), req->arena, &e, err);
         if (rc == SLW_NOT_FOUND)
             break;
         TRY(rc);
-        char at[SLW_TIME_TEXT_SIZE];
-        slw_jw_obj(&w);
-        slw_jw_ki64(&w, "id", e.id);
-        slw_jw_kz(&w, "at", slw_time_text(e.at_ms, at));
-        slw_jw_kstr(&w, "kind", e.kind);
-        slw_jw_kstr(&w, "subject", e.subject);
-        slw_jw_kraw(&w, "payload", e.payload);
-        slw_jw_kstr(&w, "hash", e.hash);
-        slw_jw_obj_end(&w);
-        after = e.id;
+        api_event_write(&w, &e);
+        at = e.id;
     }
     slw_jw_arr_end(&w);
-    slw_jw_ki64(&w, "after", after);
+    slw_jw_ki64(&w, older ? "before" : "after", at);
+    slw_jw_ki64(&w, "total", total);
     slw_jw_obj_end(&w);
     return SLW_OK;
 }

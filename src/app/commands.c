@@ -21,7 +21,8 @@ const struct app_command app_commands[] = {
      .fn = app_init},
     {.name = "up",
      .synopsis = "",
-     .options = "data=DIR listen=HOST:PORT clock=TIME slots=N log=LEVEL",
+     .options = "data=DIR listen=HOST:PORT host=NAME clock=TIME slots=N "
+                "log=LEVEL",
      .help = "run the server",
      .example = "slipway up --data ./.slipway --listen 127.0.0.1:8080",
      .fn = app_up},

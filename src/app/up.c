@@ -37,6 +37,7 @@ server_stop(struct server *s)
     atomic_store(&s->api.draining, true);
     if (s->http)
         slw_http_stop(s->http, DRAIN_MS);
+    slw_live_stop(s->api.live);
     if (s->flow)
         slw_flow_stop(s->flow);
     if (s->jobs)
@@ -100,11 +101,17 @@ server_start(struct server *s, const struct app_args *a, struct slw_err *err)
     s->api.url = s->url;
     char tmp[4096];
     snprintf(tmp, sizeof tmp, "%s/tmp", slw_store_dir(s->store));
+    const char *hosts[APP_OPTION_MAX];
     struct slw_http_options ho = {.listen =
                                       listen ? listen : APP_DEFAULT_LISTEN,
                                   .routes = slw_api_routes,
                                   .route_count = slw_api_route_count,
-                                  .tmp_dir = tmp};
+                                  .tmp_dir = tmp,
+                                  .check_host = true,
+                                  .hosts = hosts};
+    for (int i = 0; i < a->option_count; i++)
+        if (strcmp(a->option_names[i], "host") == 0)
+            hosts[ho.host_count++] = a->option_values[i];
     slw_api_wire(&ho, &s->api);
     TRY(slw_http_start(&s->http, &ho, err));
     snprintf(s->url, sizeof s->url, "http://%s", slw_http_address(s->http));
@@ -122,6 +129,7 @@ server_start(struct server *s, const struct app_args *a, struct slw_err *err)
                                   .server_url = s->url};
     TRY(slw_flow_start(&s->flow, &fo, err));
     s->api.flow = s->flow;
+    TRY(slw_live_start(&s->api.live, &s->api, err));
     atomic_store(&s->api.ready, true);
     return SLW_OK;
 }

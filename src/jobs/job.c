@@ -6,6 +6,8 @@
 #include "base/buf.h"
 #include "jobs/jobs_internal.h"
 
+#include "store/dry.h"
+
 #include <errno.h>
 
 #define COLUMNS                                                                \
@@ -40,6 +42,9 @@ static const char SQL_CANCEL[] =
     " WHERE id = ?1 AND state IN ('queued', 'running')";
 static const char SQL_ACTIVE[] =
     "SELECT count(*) FROM jobs_job WHERE state IN ('queued', 'running')";
+static const char SQL_MOVING[] =
+    "SELECT " COLUMNS " FROM jobs_job WHERE state IN ('queued', 'running')"
+    " ORDER BY id LIMIT ?1";
 static const char SQL_STATE[] = "SELECT state FROM jobs_job WHERE id = ?1";
 static const char SQL_KIND[] = "SELECT kind FROM jobs_job WHERE id = ?1";
 static const char SQL_FAIL[] =
@@ -124,6 +129,23 @@ find_by_key(struct slw_tx *tx, struct slw_str key, int64_t *out_id,
     return SLW_OK;
 }
 
+/* A job that is queued is no event; in a dry run it is an effect. */
+static void
+put_effect(struct slw_tx *tx, const char *kind, struct slw_str subject,
+           struct slw_str spec)
+{
+    SLW_AUTO(slw_buf, payload);
+    struct slw_jw w;
+    if (!tx->dry)
+        return;
+    slw_jw_init(&w, &payload);
+    slw_jw_obj(&w);
+    slw_jw_kz(&w, "kind", kind);
+    slw_jw_kraw(&w, "spec", spec);
+    slw_jw_obj_end(&w);
+    slw_effect_add(tx, "jobs.queued", subject, slw_buf_view(&payload));
+}
+
 enum slw_rc
 slw_job_put(struct slw_tx *tx, int64_t now_ms, const char *kind,
             struct slw_str subject, struct slw_str key, struct slw_str spec,
@@ -145,6 +167,7 @@ slw_job_put(struct slw_tx *tx, int64_t now_ms, const char *kind,
         slw_stmt_i64(&put, 5, now_ms);
         TRY(slw_stmt_run(&put, err));
         id = slw_tx_last_id(tx);
+        put_effect(tx, kind, subject, spec);
     }
     *out_id = id;
     return SLW_OK;
@@ -208,6 +231,27 @@ slw_job_list(struct slw_tx *tx, struct slw_str kind, struct slw_str subject,
     if (subject.len > 0)
         slw_stmt_str(&list, 4, subject);
     struct slw_job *jobs = SLW_ARENA_NEW(a, struct slw_job, count_max + 1);
+    size_t count = 0;
+    for (;;) {
+        bool row = false;
+        TRY(slw_stmt_step(&list, &row, err));
+        if (!row)
+            break;
+        job_read(&list, a, &jobs[count++]);
+    }
+    *out = jobs;
+    *out_count = count;
+    return SLW_OK;
+}
+
+enum slw_rc
+slw_job_moving(struct slw_tx *tx, size_t count_max, struct slw_arena *a,
+               struct slw_job **out, size_t *out_count, struct slw_err *err)
+{
+    SLW_AUTO(slw_stmt, list);
+    TRY(slw_stmt_prepare(&list, tx, SQL_MOVING, err));
+    slw_stmt_i64(&list, 1, (int64_t)count_max);
+    struct slw_job *jobs = SLW_ARENA_NEW(a, struct slw_job, count_max);
     size_t count = 0;
     for (;;) {
         bool row = false;

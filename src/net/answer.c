@@ -247,7 +247,7 @@ net_answer_build(struct net_exchange *x)
     header_put(r, "X-Content-Type-Options", "nosniff");
     /* Files are other people's bytes: opened in a browser they must not act
      * as a page of ours. */
-    if (res->content_type && res->content_type != JSON_TYPE &&
+    if (res->content_type && strcmp(res->content_type, JSON_TYPE) != 0 &&
         !has_header(res, "Content-Security-Policy"))
         header_put(r, "Content-Security-Policy",
                    "default-src 'none'; sandbox; frame-ancestors 'none'");

@@ -68,11 +68,12 @@ typedef enum slw_rc (*slw_http_fn)(struct slw_http_req *req,
                                    struct slw_err *err);
 
 enum slw_route_flag {
-    SLW_ROUTE_HOT = 1,    /* runs on the event loop */
-    SLW_ROUTE_UPLOAD = 2, /* body goes to a temporary file */
-    SLW_ROUTE_TAIL = 4,   /* last variable takes the rest, slashes included */
-    SLW_ROUTE_LOCAL = 8,  /* exempt from the Host check (health) */
-    SLW_ROUTE_PUBLIC = 16 /* for `authorize`: needs no token (the page) */
+    SLW_ROUTE_HOT = 1,     /* runs on the event loop */
+    SLW_ROUTE_UPLOAD = 2,  /* body goes to a temporary file */
+    SLW_ROUTE_TAIL = 4,    /* last variable takes the rest, slashes included */
+    SLW_ROUTE_LOCAL = 8,   /* exempt from the Host check (health) */
+    SLW_ROUTE_PUBLIC = 16, /* for `authorize`: needs no token (the page) */
+    SLW_ROUTE_DRY = 32,    /* for `authorize`: takes ?dry_run=true */
 };
 enum slw_dialect { SLW_NATIVE, SLW_MLFLOW, SLW_V2, SLW_PLAIN };
 
@@ -175,7 +176,9 @@ bool slw_stream_push(struct slw_stream *s, struct slw_str bytes);
 size_t slw_stream_waiting(struct slw_stream *s);
 /* The client has gone or the server is stopping: nothing more is taken. */
 bool slw_stream_gone(struct slw_stream *s);
-/* End the answer behind what waits; accepts NULL. */
+/* End the answer behind what waits; the feeder keeps its reference. */
+void slw_stream_end(struct slw_stream *s);
+/* The same, and give the reference back; accepts NULL. */
 void slw_stream_close(struct slw_stream *s);
 
 #endif

@@ -220,13 +220,20 @@ slw_stream_gone(struct slw_stream *s)
 }
 
 void
+slw_stream_end(struct slw_stream *s)
+{
+    pthread_mutex_lock(&s->lock);
+    s->ended = true;
+    wake(s);
+    pthread_mutex_unlock(&s->lock);
+}
+
+void
 slw_stream_close(struct slw_stream *s)
 {
     if (!s)
         return;
+    slw_stream_end(s);
     pthread_mutex_lock(&s->lock);
-    s->ended = true;
-    if (!s->gone)
-        wake(s);
     let_go(s);
 }

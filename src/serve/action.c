@@ -4,9 +4,10 @@
  * refuses what the state does not allow); load what that row names; write
  * row, history, alias and event in one transaction; swap in memory.  Nothing
  * has changed anywhere until the transaction is committed, and after it
- * nothing can fail. */
+ * nothing can fail.  A dry run goes the same way and stops before the swap. */
 #include "serve/serve_internal.h"
 
+#include "store/dry.h"
 #include "store/event.h"
 
 #include <math.h>
@@ -177,7 +178,8 @@ declare_locked(struct slw_serve *s, int64_t now_ms, struct slw_str name,
     TRY(declare_plan(s, name, model, def, &a, &d, &exists, &changed, err));
     if (!changed)
         return SLW_OK;
-    TRY(serve_slot_ensure(s, name, &slot, err));
+    if (!slw_dry_is_on())
+        TRY(serve_slot_ensure(s, name, &slot, err));
     struct serve_change change = {.action = "declare",
                                   .from_version = d.champion_version,
                                   .to_version = d.champion_version};
@@ -190,7 +192,8 @@ declare_locked(struct slw_serve *s, int64_t now_ms, struct slw_str name,
     TRY(serve_change_add(&tx, now_ms, &d, &change, err));
     TRY(event_declared(&tx, now_ms, &d, err));
     TRY(slw_tx_commit(&tx, err));
-    serve_live_swap(slot, serve_live_build(s, slot, &d));
+    if (slot) /* else it was a dry run */
+        serve_live_swap(slot, serve_live_build(s, slot, &d));
     return SLW_OK;
 }
 
@@ -586,7 +589,7 @@ act_locked(struct slw_serve *s, int64_t now_ms, struct slw_str name,
     d.revision++;
     if (rc == SLW_OK && !a->same)
         rc = act_write(s, now_ms, &d, a, err);
-    if (rc != SLW_OK) {
+    if (rc != SLW_OK || slw_dry_is_on()) {
         serve_live_unref(l);
         return rc;
     }
@@ -657,6 +660,7 @@ slw_serve_drill(struct slw_serve *s, int64_t now_ms, struct slw_str name,
     TRY(slw_event_emit(&tx, now_ms, "serve.drilled", name, slw_buf_view(&b),
                        err));
     TRY(slw_tx_commit(&tx, err));
-    atomic_store(&slot->drill, drill);
+    if (!slw_dry_is_on())
+        atomic_store(&slot->drill, drill);
     return SLW_OK;
 }

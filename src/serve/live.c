@@ -4,6 +4,7 @@
 
 #include "base/hash.h"
 #include "base/log.h"
+#include "store/dry.h"
 #include "store/event.h"
 
 #include <errno.h>
@@ -46,10 +47,12 @@ slot_free(struct serve_slot *slot)
     struct serve_series *s = atomic_load(&slot->series);
     while (s) {
         struct serve_series *next = s->next;
+        serve_figures_free(s->figures);
         slw_free(s);
         s = next;
     }
     (void)pthread_mutex_destroy(&slot->mutex);
+    slw_free(slot->failures);
     slw_free((char *)slot->name.ptr);
     slw_free(slot);
 }
@@ -216,13 +219,14 @@ serve_live_build(struct slw_serve *s, struct serve_slot *slot,
     l->canary_map = column_map(l->canary, l->champion);
     l->shadow_map = column_map(l->shadow, l->champion);
     l->champion_map = column_map(l->champion, l->canary);
-    if (l->champion) {
+    /* A dry run only wants to know whether it loads: no counters for it. */
+    if (l->champion && !slw_dry_is_on()) {
         l->champion_series =
             serve_series_of(slot, d->champion_version, SLW_BY_CHAMPION);
         l->fallback_series =
             serve_series_of(slot, d->champion_version, SLW_BY_FALLBACK);
     }
-    if (l->canary)
+    if (l->canary && !slw_dry_is_on())
         l->canary_series =
             serve_series_of(slot, d->canary_version, SLW_BY_CANARY);
     l->canary_below =
@@ -354,6 +358,7 @@ slw_serve_open(struct slw_serve **out, struct slw_store *store,
     s->clock = clock;
     SLW_ASSERT(pthread_mutex_init(&s->act, NULL) == 0);
     SLW_ASSERT(pthread_mutex_init(&s->flusher_mutex, NULL) == 0);
+    SLW_ASSERT(pthread_mutex_init(&s->figures_mutex, NULL) == 0);
     SLW_ASSERT(pthread_cond_init(&s->flusher_wake, NULL) == 0);
     enum slw_rc rc = load_all(s, err);
     if (rc == SLW_OK && pthread_create(&s->flusher, NULL, flusher_main, s) != 0)
@@ -386,6 +391,7 @@ slw_serve_close(struct slw_serve *s)
     }
     (void)pthread_cond_destroy(&s->flusher_wake);
     (void)pthread_mutex_destroy(&s->flusher_mutex);
+    (void)pthread_mutex_destroy(&s->figures_mutex);
     (void)pthread_mutex_destroy(&s->act);
     slw_free(s);
 }

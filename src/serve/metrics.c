@@ -21,6 +21,13 @@ static const char *const ROLES[] = {
     [SLW_BY_FALLBACK] = "fallback",
 };
 
+int64_t
+serve_latency_bound_ns(int bin)
+{
+    SLW_ASSERT(bin >= 0 && bin < SERVE_LATENCY_BIN_COUNT);
+    return BINS[bin].ns;
+}
+
 struct serve_series *
 serve_series_of(struct serve_slot *slot, int64_t version, enum slw_answer_by by)
 {

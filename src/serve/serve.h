@@ -197,6 +197,25 @@ slw_serve_counts(struct slw_serve *s, struct slw_str deployment,
  * release version and role. */
 void slw_serve_metrics(struct slw_serve *s, struct slw_buf *out);
 
+/* ---- figures of the last minutes ---- */
+#define SLW_SERVE_TICK_MS 2000
+/* Read all counters; one thread calls this each SLW_SERVE_TICK_MS. */
+void slw_serve_tick(struct slw_serve *s, int64_t mono_ns);
+/* The last interval of every deployment, sorted by name, as a JSON array of
+ * {"name", "requests_per_s", "p50_ms", "p99_ms" (null: no request),
+ * "errors_per_s", "fallback_share"}.  An error is a model that failed, was
+ * late or answered NaN, so that the rule had to answer. */
+void slw_serve_figures(struct slw_serve *s, struct slw_arena *a,
+                       struct slw_jw *w);
+/* One deployment's last `seconds` (at most 900): {"name", "seconds",
+ * "points": [{"ago_s", as above}], at most 180 of equal length, oldest first,
+ * "releases": [{"version", "role", "requests", "rows", "requests_per_s",
+ * "p50_ms", "p90_ms", "p99_ms"}]}.  Errors NOT_FOUND */
+SLW_MUST_USE enum slw_rc slw_serve_figures_of(struct slw_serve *s,
+                                              struct slw_str deployment,
+                                              int64_t seconds, struct slw_jw *w,
+                                              struct slw_err *err);
+
 /* ---- the prediction log ---- */
 struct slw_prediction {
     struct slw_str id, key;

@@ -9,7 +9,8 @@
  *            the end, so that a scrape takes no lock of the request path
  *
  * Locks, outer first: slw_serve.act, slot.mutex, log.mutex.  The last two
- * are held for a few instructions and never together. */
+ * are held for a few instructions and never together.  figures_mutex is taken
+ * alone. */
 #ifndef SLW_SERVE_SERVE_INTERNAL_H
 #define SLW_SERVE_SERVE_INTERNAL_H
 
@@ -148,6 +149,7 @@ int64_t serve_segment_sequence(const char *file_name);
 /* Owner: atomic; linked into its slot once, freed with it. */
 struct serve_series {
     struct serve_series *next;
+    struct serve_figures *figures; /* by slw_serve.figures_mutex */
     int64_t version;
     enum slw_answer_by by;
     atomic_llong count;                                /* predictions (rows) */
@@ -160,6 +162,19 @@ struct serve_series *serve_series_of(struct serve_slot *slot, int64_t version,
                                      enum slw_answer_by by);
 void serve_series_observe(struct serve_series *s, int64_t latency_ns,
                           size_t row_count);
+/* Upper bound of a latency bin but the last, which has none. */
+int64_t serve_latency_bound_ns(int bin);
+
+/* ---- figures.c ---- */
+
+#define SERVE_FIGURES_COUNT 450 /* readings kept: 15 minutes */
+struct serve_figures;
+/* What failures a slot had, at the last reading and between readings. */
+struct serve_failures {
+    long long seen_fallbacks, seen_errors;
+    uint32_t fallbacks[SERVE_FIGURES_COUNT], errors[SERVE_FIGURES_COUNT];
+};
+void serve_figures_free(struct serve_figures *f); /* accepts NULL */
 
 /* ---- live.c ---- */
 
@@ -187,6 +202,7 @@ struct serve_slot {
     atomic_int drill; /* enum serve_drill */
     _Atomic(struct serve_series *) series;
     atomic_llong fallbacks[SERVE_REASON_COUNT];
+    struct serve_failures *failures; /* by slw_serve.figures_mutex */
     struct serve_log log;
 };
 
@@ -203,6 +219,11 @@ struct slw_serve {
     pthread_mutex_t flusher_mutex;
     pthread_cond_t flusher_wake;
     bool closing; /* under flusher_mutex */
+    /* Readings of all counters, a ring; under it no other lock is taken. */
+    pthread_mutex_t figures_mutex;
+    int64_t figures_ns[SERVE_FIGURES_COUNT];      /* when it was read */
+    int64_t figures_took_ns[SERVE_FIGURES_COUNT]; /* since the one before */
+    int figures_next, figures_count;
 };
 
 /* NULL: no such deployment. */

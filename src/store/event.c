@@ -30,6 +30,16 @@ static const char SQL_KIND_FIRST[] =
     "SELECT min(kind) FROM store_event WHERE kind >= ?1 AND kind < ?2";
 static const char SQL_KIND_AFTER[] =
     "SELECT min(id) FROM store_event WHERE kind = ?1 AND id > ?2";
+static const char SQL_BEFORE[] =
+    "SELECT id, at_ms, kind, subject, payload, hash FROM store_event"
+    " WHERE id < ?1 ORDER BY id DESC LIMIT 1";
+static const char SQL_BEFORE_SUBJECT[] =
+    "SELECT id, at_ms, kind, subject, payload, hash FROM store_event"
+    " WHERE subject = ?2 AND id < ?1 AND (kind >= ?3 AND kind < ?4)"
+    " ORDER BY id DESC LIMIT 1";
+static const char SQL_KIND_BEFORE[] =
+    "SELECT max(id) FROM store_event WHERE kind = ?1 AND id < ?2";
+static const char SQL_LAST[] = "SELECT max(id) FROM store_event";
 static const char SQL_ALL[] =
     "SELECT id, at_ms, kind, subject, payload, hash FROM store_event"
     " ORDER BY id";
@@ -123,6 +133,7 @@ slw_event_emit(struct slw_tx *tx, int64_t now_ms, const char *kind,
     SLW_ASSERT(payload.ptr[0] == '{');
     struct head head;
     TRY(head_get(tx, &head, err));
+    slw_effect_add(tx, kind, subject, payload);
     const struct slw_event e = {.id = head.id + 1,
                                 .at_ms = now_ms,
                                 .kind = slw_str_of(kind),
@@ -164,7 +175,7 @@ event_take(struct slw_stmt *st, struct slw_arena *a, struct slw_event *out,
     bool row = false;
     TRY(slw_stmt_step(st, &row, err));
     if (!row)
-        return slw_fail(err, SLW_NOT_FOUND, "no later event");
+        return slw_fail(err, SLW_NOT_FOUND, "no further event");
     struct slw_event e;
     event_read(st, &e);
     e.kind = slw_arena_str(a, e.kind);
@@ -199,32 +210,63 @@ kind_after(struct slw_tx *tx, const char *sql, struct slw_str kind,
     return SLW_OK;
 }
 
-/* First id of any kind with the prefix, 0 for none: one index probe for each
- * kind that exists, however many events of other kinds lie between. */
+/* Nearest id of any kind with the prefix, later or earlier than `at`; 0 for
+ * none: one index probe for each kind that exists, however many events of
+ * other kinds lie between. */
 static enum slw_rc
-first_of_prefix(struct slw_tx *tx, int64_t after, struct slw_str prefix,
-                int64_t *out_id, struct slw_err *err)
+nearest_of_prefix(struct slw_tx *tx, int64_t at, bool later,
+                  struct slw_str prefix, int64_t *out_id, struct slw_err *err)
 {
     SLW_AUTO(slw_arena, arena);
     const struct slw_str end = prefix_end(&arena, prefix);
     struct slw_str kind;
-    int64_t first = 0;
+    int64_t nearest = 0;
     TRY(kind_after(tx, SQL_KIND_FIRST, prefix, end, &arena, &kind, err));
     while (kind.ptr) {
         SLW_AUTO(slw_stmt, st);
-        TRY(slw_stmt_prepare(&st, tx, SQL_KIND_AFTER, err));
+        TRY(slw_stmt_prepare(&st, tx, later ? SQL_KIND_AFTER : SQL_KIND_BEFORE,
+                             err));
         slw_stmt_str(&st, 1, kind);
-        slw_stmt_i64(&st, 2, after);
+        slw_stmt_i64(&st, 2, at);
         bool row = false;
         TRY(slw_stmt_step(&st, &row, err));
         SLW_ASSERT(row);
         const int64_t id = slw_col_i64(&st, 0); /* 0 for NULL */
-        if (id > 0 && (first == 0 || id < first))
-            first = id;
+        if (id > 0 && (nearest == 0 || (later ? id < nearest : id > nearest)))
+            nearest = id;
         TRY(kind_after(tx, SQL_KIND_NEXT, kind, end, &arena, &kind, err));
     }
-    *out_id = first;
+    *out_id = nearest;
     return SLW_OK;
+}
+
+/* The nearest event on one side of `at`. */
+static enum slw_rc
+event_near(struct slw_tx *tx, int64_t at, bool later,
+           struct slw_str kind_prefix, struct slw_str subject,
+           struct slw_arena *a, struct slw_event *out, struct slw_err *err)
+{
+    SLW_AUTO(slw_stmt, st);
+    if (subject.len > 0) {
+        TRY(slw_stmt_prepare(
+            &st, tx, later ? SQL_AFTER_SUBJECT : SQL_BEFORE_SUBJECT, err));
+        slw_stmt_i64(&st, 1, at);
+        slw_stmt_str(&st, 2, subject);
+        slw_stmt_str(&st, 3, kind_prefix);
+        slw_stmt_str(&st, 4, prefix_end(a, kind_prefix));
+        return event_take(&st, a, out, err);
+    }
+    int64_t id = at;
+    const char *sql = later ? SQL_AFTER : SQL_BEFORE;
+    if (kind_prefix.len > 0) {
+        sql = SQL_ONE;
+        TRY(nearest_of_prefix(tx, at, later, kind_prefix, &id, err));
+        if (id == 0)
+            return slw_fail(err, SLW_NOT_FOUND, "no further event");
+    }
+    TRY(slw_stmt_prepare(&st, tx, sql, err));
+    slw_stmt_i64(&st, 1, id);
+    return event_take(&st, a, out, err);
 }
 
 enum slw_rc
@@ -232,25 +274,27 @@ slw_event_after(struct slw_tx *tx, int64_t after, struct slw_str kind_prefix,
                 struct slw_str subject, struct slw_arena *a,
                 struct slw_event *out, struct slw_err *err)
 {
+    return event_near(tx, after, true, kind_prefix, subject, a, out, err);
+}
+
+enum slw_rc
+slw_event_before(struct slw_tx *tx, int64_t before, struct slw_str kind_prefix,
+                 struct slw_str subject, struct slw_arena *a,
+                 struct slw_event *out, struct slw_err *err)
+{
+    return event_near(tx, before, false, kind_prefix, subject, a, out, err);
+}
+
+enum slw_rc
+slw_event_last(struct slw_tx *tx, int64_t *out_id, struct slw_err *err)
+{
     SLW_AUTO(slw_stmt, st);
-    if (subject.len > 0) {
-        TRY(slw_stmt_prepare(&st, tx, SQL_AFTER_SUBJECT, err));
-        slw_stmt_i64(&st, 1, after);
-        slw_stmt_str(&st, 2, subject);
-        slw_stmt_str(&st, 3, kind_prefix);
-        slw_stmt_str(&st, 4, prefix_end(a, kind_prefix));
-        return event_take(&st, a, out, err);
-    }
-    int64_t id = after;
-    if (kind_prefix.len > 0) {
-        TRY(first_of_prefix(tx, after, kind_prefix, &id, err));
-        if (id == 0)
-            return slw_fail(err, SLW_NOT_FOUND, "no later event");
-    }
-    TRY(slw_stmt_prepare(&st, tx, kind_prefix.len > 0 ? SQL_ONE : SQL_AFTER,
-                         err));
-    slw_stmt_i64(&st, 1, id);
-    return event_take(&st, a, out, err);
+    TRY(slw_stmt_prepare(&st, tx, SQL_LAST, err));
+    bool row = false;
+    TRY(slw_stmt_step(&st, &row, err));
+    SLW_ASSERT(row);
+    *out_id = slw_col_i64(&st, 0); /* 0 for NULL */
+    return SLW_OK;
 }
 
 enum slw_rc

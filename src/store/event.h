@@ -32,6 +32,16 @@ SLW_MUST_USE enum slw_rc
 slw_event_after(struct slw_tx *tx, int64_t after, struct slw_str kind_prefix,
                 struct slw_str subject, struct slw_arena *a,
                 struct slw_event *out, struct slw_err *err);
+/* Last event with id < before (INT64_MAX: the newest), likewise.
+ * Errors NOT_FOUND: none. */
+SLW_MUST_USE enum slw_rc
+slw_event_before(struct slw_tx *tx, int64_t before, struct slw_str kind_prefix,
+                 struct slw_str subject, struct slw_arena *a,
+                 struct slw_event *out, struct slw_err *err);
+/* Id of the newest event, 0: none.  Ids are 1, 2, 3 ..., so it is also how
+ * many there are.  Cost: one lookup. */
+SLW_MUST_USE enum slw_rc slw_event_last(struct slw_tx *tx, int64_t *out_id,
+                                        struct slw_err *err);
 /* Where a consumer stands (0 at first); put moves it in the caller's
  * transaction, together with what the event caused. */
 SLW_MUST_USE enum slw_rc slw_event_cursor_get(struct slw_tx *tx,

@@ -204,6 +204,12 @@ slw_store_group(struct slw_store *s, slw_group_fn fn, void *ctx,
                 struct slw_err *err)
 {
     struct store_op op = {.fn = fn, .ctx = ctx, .err = err};
+    if (slw_dry_is_on()) { /* here, as the writer's thread is in none */
+        SLW_AUTO(slw_tx, tx);
+        TRY(slw_tx_begin(&tx, s, err));
+        TRY(fn(&tx, ctx, err));
+        return slw_tx_commit(&tx, err);
+    }
     SLW_ASSERT(sem_init(&op.done, 0, 0) == 0);
     (void)pthread_mutex_lock(&s->group.mutex);
     const enum slw_rc rc = op_queue(s, &op, err);

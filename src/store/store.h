@@ -41,6 +41,7 @@ struct slw_tx {
     struct slw_store *store; /* NULL: not begun */
     void *db;                /* the connection */
     bool write;
+    struct slw_dry *dry; /* see dry.h; NULL: what is committed is written */
 };
 
 /* BEGIN IMMEDIATE on the write connection; waits for other writers of this
@@ -50,7 +51,8 @@ struct slw_tx {
  *        network, no waiting. */
 SLW_MUST_USE enum slw_rc slw_tx_begin(struct slw_tx *tx, struct slw_store *s,
                                       struct slw_err *err);
-/* Errors IO (a full disk too); then nothing was written. */
+/* In a dry run (dry.h) this rolls back.
+ * Errors IO (a full disk too); then nothing was written. */
 SLW_MUST_USE enum slw_rc slw_tx_commit(struct slw_tx *tx, struct slw_err *err);
 /* A read snapshot on a connection of the pool. */
 SLW_MUST_USE enum slw_rc slw_tx_read(struct slw_tx *tx, struct slw_store *s,

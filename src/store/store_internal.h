@@ -8,6 +8,7 @@
 #include <semaphore.h>
 
 #include "base/file.h"
+#include "store/dry.h"
 #include "store/store.h"
 
 /* How long a writer waits for another one, of this process or another. */
@@ -139,5 +140,8 @@ void store_group_stop(struct store_group *g);
 
 /* blob.c: number for a temporary name of this process. */
 uint64_t store_tmp_next(struct slw_store *s);
+
+/* ---- dry.c ---- */
+struct slw_dry *store_dry(void); /* of the calling thread, or NULL */
 
 #endif

@@ -194,7 +194,7 @@ slw_tx_begin(struct slw_tx *tx, struct slw_store *s, struct slw_err *err)
 {
     SLW_ASSERT(!tx->db);
     TRY(store_write_take(s, err));
-    *tx = (struct slw_tx){s, s->writer, true};
+    *tx = (struct slw_tx){s, s->writer, true, store_dry()};
     const enum slw_rc rc = run_sql(tx, SQL_BEGIN_WRITE, "cannot write", err);
     if (rc != SLW_OK)
         slw_tx_done(tx);
@@ -207,7 +207,7 @@ slw_tx_read(struct slw_tx *tx, struct slw_store *s, struct slw_err *err)
     SLW_ASSERT(!tx->db);
     struct store_conn *c = NULL;
     TRY(reader_take(s, &c, err));
-    *tx = (struct slw_tx){s, c, false};
+    *tx = (struct slw_tx){s, c, false, NULL};
     /* BEGIN alone would take the snapshot only at the first query. */
     enum slw_rc rc = run_sql(tx, SQL_BEGIN_READ, "cannot read", err);
     if (rc == SLW_OK)
@@ -221,6 +221,10 @@ enum slw_rc
 slw_tx_commit(struct slw_tx *tx, struct slw_err *err)
 {
     SLW_ASSERT(tx->db);
+    if (tx->dry) {
+        slw_tx_done(tx);
+        return SLW_OK;
+    }
     store_conn_settle(tx->db);
     const enum slw_rc rc = run_sql(tx, SQL_COMMIT, "cannot commit", err);
     slw_tx_done(tx); /* after a commit there is nothing to undo */
