@@ -6,6 +6,7 @@ import uPlot from "uplot";
 import "uplot/dist/uPlot.min.css";
 import { num, plural, time } from "../lib/format";
 import { useWidth } from "./size";
+import { type Col, Table } from "./table";
 
 export interface Series { name: string; x: number[]; y: (number | null)[]; dash?: boolean }
 
@@ -100,10 +101,8 @@ export function Curve(p: { title: string; series: Series[]; times?: boolean; uni
         onChange={(e) => setSmooth(Number(e.currentTarget.value))}>
         <option value="0">off</option><option value="0.6">0.6</option><option value="0.9">0.9</option></select></label>
       <button class="sm" aria-pressed={table} onClick={() => setTable(!table)}>{table ? "Chart" : "Table"}</button></div>}
-    {table ? <div class="tw"><table><caption>{p.title}, every {step === 1 ? "" : `${step}th `}point</caption>
-      <thead><tr><th>{p.times ? "Time" : "Step"}</th>{shown.map((s) => <th key={s.name} class="r">{s.name}</th>)}</tr></thead>
-      <tbody>{xs.map((v, i) => i % step === 0 && <tr key={i}><td>{xText(v)}</td>
-        {shown.map((s, j) => <td key={s.name} class="r">{num((data[j + 1] as (number | null)[])[i])}</td>)}</tr>)}</tbody></table></div>
+    {table ? <Table flat caption={`${p.title}, every ${step === 1 ? "" : `${step}th `}point`} rows={xs.map((_, i) => i).filter((i) => i % step === 0)} cols={[
+      [p.times ? "Time" : "Step", (i) => xText(xs[i]!)], ...shown.map((s, j): Col<number> => [s.name, (i) => num((data[j + 1] as (number | null)[])[i]), "r"])]} />
       : <div class="ch" role="group" tabIndex={0} aria-label={`${summary}. Arrow keys read values.`} onKeyDown={key}>
         <div ref={host} aria-hidden="true" style={{ minHeight: "190px" }} /></div>}
     <div class="read" aria-live="polite">{at !== null && xs[at] !== undefined

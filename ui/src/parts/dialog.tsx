@@ -34,6 +34,8 @@ export interface Act {
   body?: Record<string, unknown>;
   /** Whether the audit wants to know why; the name of the field. */
   why?: string;
+  /** What the field is called, where it is no reason. */
+  ask?: string;
   danger?: boolean;
   /** More to fill in before: fields that change the body. */
   fields?: (body: Record<string, unknown>, set: (b: Record<string, unknown>) => void)
@@ -99,8 +101,8 @@ function Confirm({ act, onClose, onDone }: { act: Act; onClose: () => void;
       {dry ? <Effects dry={dry} /> : failure ? null : <Skeleton rows={3} />}
       {failure && <Oops failure={failure} again={() => { fetchEffects(); }} />}
     </div>
-    {act.why && <><label class="field" for={id}>Reason, kept in the log</label>
-      <input id={id} class="wide" value={why} placeholder="why now?"
+    {act.why && <><label class="field" for={id}>{act.ask ?? "Reason, kept in the log"}</label>
+      <input id={id} class="wide" value={why} placeholder={act.ask ? "" : "why now?"}
         onInput={(e) => setWhy(e.currentTarget.value)}
         onKeyDown={(e) => { if (e.key === "Enter") { e.preventDefault(); void send(); } }} /></>}
     <div class="row">

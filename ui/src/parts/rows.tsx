@@ -1,11 +1,13 @@
 /* Rows that several sections show: events, moving jobs, retrain runs. */
 import { count, duration, percent, serverNow, toMs } from "../lib/format";
 import { href } from "../lib/router";
-import type { Event, Flow, Job } from "../lib/types";
-import { eventWords, flowTone, triggerWords } from "../lib/words";
+import type { Deployment, Event, Flow, Job } from "../lib/types";
+import { eventWords, flowTone, triggerWords, v } from "../lib/words";
 import { Time } from "./block";
 import { ActButton } from "./dialog";
 import { Icon, Mark } from "./mark";
+import { Weights } from "./shapes";
+import { Table } from "./table";
 
 /** Where an event's subject is shown. */
 export function eventLink(e: Event): string | null {
@@ -49,13 +51,17 @@ export function JobRow({ job, cancel }: { job: Job; cancel?: boolean }) {
 }
 
 export function FlowRows({ flows, model = true }: { flows: Flow[]; model?: boolean }) {
-  return <div class="tw"><table class="stack"><thead><tr>{model && <th>Model</th>}<th>Run</th><th>State</th>
-    <th>Why started</th><th>Started</th><th class="r">Version</th><th>Outcome</th></tr></thead>
-    <tbody>{flows.map((f) => <tr key={f.id}>
-      {model && <td><a href={href(["models", f.model])}>{f.model}</a></td>}
-      <td><a href={href(["flows", f.id])}>retrain {count(f.id)}</a></td>
-      <td class="v"><Mark tone={flowTone(f.state, f.ended)}>{f.state.replace("_", " ")}</Mark></td>
-      <td class="wide" data-l="started">{triggerWords(f.trigger)}</td><td><Time ms={f.started_at_ms} /></td>
-      <td class="r" data-l="version">{f.version ? <a href={href(["models", f.model, f.version])}>v{f.version}</a> : "–"}</td>
-      <td class="why wide">{f.reason}</td></tr>)}</tbody></table></div>;
+  return <Table rows={flows} cols={[model && ["Model", (f) => <a href={href(["models", f.model])}>{f.model}</a>],
+    ["Run", (f) => <a href={href(["flows", f.id])}>retrain {count(f.id)}</a>],
+    ["State", (f) => <Mark tone={flowTone(f.state, f.ended)}>{f.state.replace("_", " ")}</Mark>, "v"],
+    ["Why started", (f) => triggerWords(f.trigger), "w"], ["Started", (f) => <Time ms={f.started_at_ms} />],
+    ["Version", (f) => f.version ? <a href={href(["models", f.model, f.version])}>v{f.version}</a> : "–", "r"],
+    ["Outcome", (f) => f.reason, "y"]]} />;
+}
+
+/** Who answers what share of a deployment. */
+export function WeightBar({ d }: { d: Deployment }) {
+  if (d.withdrawn || d.champion_version === null) return <Weights parts={[{ name: "the rule", share: 1, kind: "brule" }]} />;
+  return <Weights parts={[{ name: v(d.champion_version), share: 1 - d.canary_weight, kind: "b1" },
+    ...(d.canary_version !== null ? [{ name: v(d.canary_version), share: d.canary_weight, kind: "b2" }] : [])]} />;
 }

@@ -11,6 +11,7 @@ import { linear, path, perPixel, timeTicks } from "../lib/scale";
 import type { ErrorHistory, ErrorPoint, Mark } from "../lib/types";
 import { againstRule, belowRule } from "../lib/words";
 import { useWidth } from "./size";
+import { Table } from "./table";
 
 const DAY = 86400e3;
 const LANES: [Mark["kind"], string, string][] = [
@@ -49,13 +50,9 @@ export function timelineSummary(h: ErrorHistory): string {
 
 function AsTable({ points }: { points: ErrorPoint[] }) {
   const step = Math.max(1, Math.ceil(points.length / 50));
-  return <div class="tw"><table><caption>At most 50 of {points.length} points</caption>
-    <thead><tr><th>Day</th><th class="r">Served</th><th class="r">Rule</th>
-      <th class="r">Against the rule</th><th class="r">Rows</th></tr></thead>
-    <tbody>{points.filter((_, i) => i % step === 0).map((p) => <tr key={p.t}>
-      <td>{day(p.t)}</td><td class="r">{num(p.model)}</td><td class="r">{num(p.rule)}</td>
-      <td class="r">{p.model !== null && p.rule ? percent(p.model / p.rule - 1, true) : "–"}</td>
-      <td class="r">{p.rows}</td></tr>)}</tbody></table></div>;
+  return <Table flat caption={`At most 50 of ${points.length} points`} rows={points.filter((_, i) => i % step === 0)} cols={[
+    ["Day", (p) => day(p.t)], ["Served", (p) => num(p.model), "r"], ["Rule", (p) => num(p.rule), "r"],
+    ["Against the rule", (p) => p.model !== null && p.rule ? percent(p.model / p.rule - 1, true) : "–", "r"], ["Rows", (p) => p.rows, "r"]]} />;
 }
 
 const RANGES: [string, number][] = [["All", 0], ["1 year", 365], ["90 days", 90], ["30 days", 30]];

@@ -11,6 +11,7 @@ import { Dialog } from "../parts/dialog";
 import { Mark } from "../parts/mark";
 import { useNeighbours, usePage } from "../parts/page";
 import { Histo, MiniDist } from "../parts/shapes";
+import { type Col, Table } from "../parts/table";
 
 const enc = encodeURIComponent;
 const TOPICS = ["data."];
@@ -33,61 +34,55 @@ export function DataList() {
       ? `${plural(n, "dataset")}; every version is kept and can be read again.` : "No data yet."} />
     <Card title="Datasets"><Reading of={list} isEmpty={(d) => !d.datasets.length}
       empty={<Empty command="slipway run slipway.yaml">What a source brings stands here, version by version. A project file declares sources; this applies it:</Empty>}>
-      {(d) => <div class="tw"><table class="stack"><thead><tr><th>Dataset</th><th class="r">Version</th><th class="r">Rows</th>
-        <th>From</th><th>To</th><th class="r">Quarantine</th><th class="r">Size</th><th>Known</th></tr></thead>
-        <tbody>{d.datasets.map((x) => <tr key={x.name}>
-          <td><a href={href(["data", x.name])}>{x.name}</a></td>
-          <td class="r v">v{x.version} <code>{hash(x.hash)}</code></td>
-          <td class="r" data-l="rows">{count(x.row_count)}</td><td data-l="from">{day(x.event_min_ms)}</td><td data-l="to">{day(x.event_max_ms)}</td>
-          <td class="r" data-l="quarantine">{count(x.quarantined_count)}</td><td class="r" data-l="size">{bytes(x.size)}</td>
-          <td class="wide" data-l="known"><Time ms={x.known_at_ms} /></td></tr>)}</tbody></table></div>}</Reading></Card>
+      {(d) => <Table rows={d.datasets} cols={[
+        ["Dataset", (x) => <a href={href(["data", x.name])}>{x.name}</a>],
+        ["Version", (x) => <>v{x.version} <code>{hash(x.hash)}</code></>, "v"],
+        ["Rows", (x) => count(x.row_count), "r"],
+        ["From", (x) => day(x.event_min_ms), "l"], ["To", (x) => day(x.event_max_ms), "l"],
+        ["Quarantine", (x) => count(x.quarantined_count), "r"], ["Size", (x) => bytes(x.size), "r"],
+        ["Known", (x) => <Time ms={x.known_at_ms} />, "lw"]]} />}</Reading></Card>
   </>;
 }
 
 function VersionStrip({ name, versions, at, vs }: { name: string; versions: Dataset[]; at: number; vs: number | null }) {
   const rows = versions.slice(0, 60);
-  return <div class="tw"><table class="stack"><thead><tr><th>Version</th><th>Known</th><th class="r">Rows</th><th class="r">Change</th>
-    <th>To</th><th class="r">New on disk</th><th>Compare</th></tr></thead>
-    <tbody>{rows.map((x, i) => {
+  return <><Table rows={rows} here={(x) => x.version === at} cols={[
+    ["Version", (x) => <><a href={href(["data", name, x.version])} aria-current={x.version === at ? "page" : undefined}>v{x.version}</a> <code>{hash(x.hash)}</code></>],
+    ["Known", (x) => <Time ms={x.known_at_ms} />, "v"], ["Rows", (x) => count(x.row_count), "r"],
+    ["Change", (x, i) => {
       const before = versions[i + 1];
-      return <tr key={x.version} class={x.version === at ? "here" : undefined}>
-        <td><a href={href(["data", name, x.version])} aria-current={x.version === at ? "page" : undefined}>v{x.version}</a> <code>{hash(x.hash)}</code></td>
-        <td class="v"><Time ms={x.known_at_ms} /></td><td class="r" data-l="rows">{count(x.row_count)}</td>
-        <td class="r" data-l="change">{before ? (x.row_count >= before.row_count ? "+" : "−") + count(Math.abs(x.row_count - before.row_count)) : "–"}</td>
-        <td data-l="to">{day(x.event_max_ms)}</td><td class="r" data-l="new">{bytes(x.new_size)}</td>
-        <td>{x.version !== at && <a href={withQuery({ vs: x.version })} data-replace
-          aria-current={vs === x.version ? "true" : undefined}>with v{at}</a>}</td></tr>;
-    })}</tbody></table>{versions.length > rows.length && <p class="note">The newest {rows.length} of {versions.length}.</p>}</div>;
+      return before ? (x.row_count >= before.row_count ? "+" : "−") + count(Math.abs(x.row_count - before.row_count)) : "–";
+    }, "r"],
+    ["To", (x) => day(x.event_max_ms), "l"], ["New on disk", (x) => bytes(x.new_size), "r"],
+    ["Compare", (x) => x.version !== at && <a href={withQuery({ vs: x.version })} data-replace
+      aria-current={vs === x.version ? "true" : undefined}>with v{at}</a>]]} />{versions.length > rows.length && <p class="note">The newest {rows.length} of {versions.length}.</p>}</>;
 }
 
 function Columns({ d, psi, chosen }: { d: DatasetVersion; psi: Record<string, number> | null; chosen: string | null }) {
-  const names = d.schema.map((c) => c.name);
-  const p = d.profile.columns;
-  return <div class="tw"><table class="stack"><thead><tr><th>Column</th><th>Type</th><th class="r">Null</th><th class="r">Distinct</th>
-    <th class="r">Min</th><th class="r">Median</th><th class="r">Max</th><th>Distribution</th>{psi && <th class="r">PSI of the change</th>}</tr></thead>
-    <tbody>{names.map((n) => {
-      const c = p[n];
-      if (!c) return null;
-      const f = column([c.min, c.max, c.quantiles?.["0.5"]].filter((x): x is number => typeof x === "number"));
-      const shown = (x: number | string | undefined) => typeof x === "number" ? f(x) : x ? String(x).slice(0, 10) : "–";
-      return <tr key={n} class={n === chosen ? "here" : undefined}><th scope="row"><a href={withQuery({ col: n })} data-replace>{n}</a></th>
-        <td class="mut v">{c.type.toLowerCase()}</td><td class="r" data-l="null">{c.nulls ? percent(c.nulls / Math.max(1, c.count + 0)) : "0"}</td>
-        <td class="r" data-l="distinct">{count(c.distinct)}</td><td class="r" data-l="min">{shown(c.min)}</td>
-        <td class="r" data-l="median">{shown(c.quantiles?.["0.5"])}</td><td class="r" data-l="max">{shown(c.max)}</td>
-        <td>{c.histogram ? <MiniDist reference={c.histogram.counts} name={`Distribution of ${n}`} />
-          : c.top ? <span class="mut sml">{plural(c.top.length, "value")}</span> : null}</td>
-        {psi && <td class="r" data-l="PSI">{num(psi[n], 2)}</td>}</tr>;
-    })}</tbody></table></div>;
+  const rows = d.schema.map((c) => [c.name, d.profile.columns[c.name]] as const)
+    .filter((x): x is readonly [string, ColumnProfile] => !!x[1]);
+  const shown = (c: ColumnProfile, x: number | string | undefined) => typeof x === "number"
+    ? column([c.min, c.max, c.quantiles?.["0.5"]].filter((y): y is number => typeof y === "number"))(x)
+    : x ? String(x).slice(0, 10) : "–";
+  return <Table rows={rows} here={([n]) => n === chosen} cols={[
+    ["Column", ([n]) => <a href={withQuery({ col: n })} data-replace>{n}</a>, "h"],
+    ["Type", ([, c]) => c.type.toLowerCase(), "qv"],
+    ["Null", ([, c]) => c.nulls ? percent(c.nulls / Math.max(1, c.count)) : "0", "r"],
+    ["Distinct", ([, c]) => count(c.distinct), "r"],
+    ["Min", ([, c]) => shown(c, c.min), "r"], ["Median", ([, c]) => shown(c, c.quantiles?.["0.5"]), "r"],
+    ["Max", ([, c]) => shown(c, c.max), "r"],
+    ["Distribution", ([n, c]) => c.histogram ? <MiniDist reference={c.histogram.counts} name={`Distribution of ${n}`} />
+      : c.top && <span class="mut sml">{plural(c.top.length, "value")}</span>],
+    psi && ["PSI of the change", ([n]) => num(psi[n], 2), "r"]]} />;
 }
 
 function ColumnDetail({ name, c }: { name: string; c: ColumnProfile }) {
   return <Card title={`Column ${name}`} note={c.type.toLowerCase()}>
     {c.histogram ? <Histo h={c.histogram} name={name} /> : null}
-    {c.quantiles && <div class="tw"><table><thead><tr>{Object.keys(c.quantiles).map((q) => <th key={q} class="r">{percent(Number(q))}</th>)}
-      <th class="r">Mean</th><th class="r">Deviation</th></tr></thead><tbody><tr>{Object.values(c.quantiles).map((x, i) =>
-        <td key={i} class="r">{num(x)}</td>)}<td class="r">{num(c.mean)}</td><td class="r">{num(c.std)}</td></tr></tbody></table></div>}
-    {c.top && <table><caption>Most frequent values</caption><tbody>{c.top.slice(0, 12).map((t) => <tr key={t.value}><td>{t.value}</td>
-      <td class="r">{count(t.count)}</td><td class="r">{percent(t.count / Math.max(1, c.count))}</td></tr>)}</tbody></table>}
+    {c.quantiles && <Table flat rows={[c]} cols={[...Object.entries(c.quantiles).map(([q, x]): Col<ColumnProfile> => [percent(Number(q)), () => num(x), "r"]),
+      ["Mean", () => num(c.mean), "r"], ["Deviation", () => num(c.std), "r"]]} />}
+    {c.top && <Table flat caption="Most frequent values" rows={c.top.slice(0, 12)} cols={[["Value", (t) => t.value],
+      ["Rows", (t) => count(t.count), "r"], ["Share", (t) => percent(t.count / Math.max(1, c.count)), "r"]]} />}
   </Card>;
 }
 
@@ -183,12 +178,12 @@ export function DataVersion({ name, version }: { name: string; version: string }
       {d && <a class="btn" href={url.replace(".parquet", ".csv")} download>CSV</a>}</>} />
     {ingest && <Ingest name={name} onClose={() => setIngest(false)} />}
     {d && vs && <Diff name={name} from={Math.min(vs, d.version)} to={Math.max(vs, d.version)} />}
-    <Card title="Expectations"><Reading of={one}>{(x) => <div class="tw"><table class="stack"><thead><tr><th>Expectation</th>
-      <th class="r">Rows that fail</th><th>Then</th><th>State</th></tr></thead><tbody>{x.checks.map((c) => <tr key={c.check}>
-        <td><code>{c.check}</code>{c.implied && <span class="mut sml"> implied</span>}</td><td class="r" data-l="rows">{count(c.failed)}</td>
-        <td data-l="then">{c.on_fail}</td><td class="v">{c.failed ? <Mark tone="warn">not met</Mark> : <Mark tone="ok">met</Mark>}</td></tr>)}</tbody></table>
+    <Card title="Expectations"><Reading of={one}>{(x) => <><Table rows={x.checks} cols={[
+      ["Expectation", (c) => <><code>{c.check}</code>{c.implied && <span class="mut sml"> implied</span>}</>],
+      ["Rows that fail", (c) => count(c.failed), "r"], ["Then", (c) => c.on_fail, "l"],
+      ["State", (c) => c.failed ? <Mark tone="warn">not met</Mark> : <Mark tone="ok">met</Mark>, "v"]]} />
       {x.quarantined_count > 0 && <p>{plural(x.quarantined_count, "row is", "rows are")} in quarantine: <a download
-        href={`/api/v1/datasets/${enc(name)}/versions/${x.version}/quarantine.csv`}>quarantine.csv</a></p>}</div>}</Reading></Card>
+        href={`/api/v1/datasets/${enc(name)}/versions/${x.version}/quarantine.csv`}>quarantine.csv</a></p>}</>}</Reading></Card>
     <Card title="Columns" note={d && `${plural(d.row_count, "row")}; a name opens its distribution`}>
       <Reading of={one}>{(x) => <Columns d={x} psi={diff.data?.psi ?? null} chosen={col} />}</Reading></Card>
     {d && col && d.profile.columns[col] && <ColumnDetail name={col} c={d.profile.columns[col]!} />}

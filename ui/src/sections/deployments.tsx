@@ -13,8 +13,10 @@ import { canaryAct, deployAct, promoteAct, rollbackAct, simpleAct, weightAct } f
 import { Curve } from "../parts/curve";
 import { Icon, Mark } from "../parts/mark";
 import { useNeighbours, usePage } from "../parts/page";
-import { Bullet, Weights } from "../parts/shapes";
+import { Bullet } from "../parts/shapes";
+import { WeightBar } from "../parts/rows";
 import { Timeline } from "../parts/timeline";
+import { Table } from "../parts/table";
 
 const enc = encodeURIComponent;
 
@@ -27,24 +29,19 @@ export function DeploymentList() {
     <Head title="Deployments" lead={d?.length ? `${plural(d.length, "deployment")}; ${bad ? `${plural(bad, "is", "are")} on the rule after a withdrawal` : "none was withdrawn"}.` : undefined} />
     <Card title="Deployments"><Reading of={list} isEmpty={(x) => !x.deployments.length}
       empty={<Empty command="slipway deploy NAME@VERSION">Nothing is deployed. A deployment is declared in the project file; this puts a version behind it:</Empty>}>
-      {(x) => <div class="tw"><table class="stack"><thead><tr><th>Deployment</th><th>State</th><th>Traffic</th><th>Champion</th><th>Canary</th><th>Before</th><th>Changed</th></tr></thead>
-        <tbody>{x.deployments.map((e) => <tr key={e.name}><td><a href={href(["deployments", e.name])}>{e.name}</a></td>
-          <td class="v"><Mark tone={deploymentTone(e)}>{deploymentWord(e)}</Mark></td><td class="wide"><WeightBar d={e} /></td>
-          <td data-l="champion">{vlink(e, e.champion_version)}</td><td data-l="canary">{vlink(e, e.canary_version)}</td>
-          <td data-l="before">{vlink(e, e.previous_version)}</td><td><Time ms={toMs(e.changed_at)} /></td></tr>)}</tbody></table></div>}</Reading></Card>
+      {(x) => <Table rows={x.deployments} cols={[["Deployment", (e) => <a href={href(["deployments", e.name])}>{e.name}</a>],
+        ["State", (e) => <Mark tone={deploymentTone(e)}>{deploymentWord(e)}</Mark>, "v"], ["Traffic", (e) => <WeightBar d={e} />, "w"],
+        ["Champion", (e) => vlink(e, e.champion_version), "l"], ["Canary", (e) => vlink(e, e.canary_version), "l"],
+        ["Before", (e) => vlink(e, e.previous_version), "l"], ["Changed", (e) => <Time ms={toMs(e.changed_at)} />]]} />}</Reading></Card>
   </>;
 }
 
 const vlink = (d: Deployment, n: number | null) => n === null ? <span class="mut">–</span>
   : <a href={href(["models", d.model, n])}>v{n}</a>;
 
-function WeightBar({ d }: { d: Deployment }) {
-  if (d.withdrawn || d.champion_version === null) return <Weights parts={[{ name: "the rule", share: 1, kind: "brule" }]} />;
-  return <Weights parts={[{ name: v(d.champion_version), share: 1 - d.canary_weight, kind: "b1" },
-    ...(d.canary_version !== null ? [{ name: v(d.canary_version), share: d.canary_weight, kind: "b2" }] : [])]} />;
-}
-
 /* ---- live ---- */
+
+const rate = (v: number | undefined) => v === undefined ? "–" : `${num(v, 3)}/s`;
 
 interface LiveAnswer {
   releases?: { version: number | null; role?: string; points?: { t_ms?: number; t?: number; requests_per_s?: number; p50_ms?: number; p99_ms?: number }[];
@@ -59,15 +56,15 @@ function Live({ name, timeout }: { name: string; timeout: number | undefined }) 
   const points = past.data?.points ?? [];
   const x = points.map((p) => (p.t_ms ?? p.t ?? 0) / 1000);
   return <Card title="Live" note={now ? undefined : "figures come every two seconds while requests do"}>
-    <dl><dt>Requests</dt><dd>{now?.requests_per_s !== undefined ? `${num(now.requests_per_s, 3)}/s` : "–"}</dd>
+    <dl><dt>Requests</dt><dd>{rate(now?.requests_per_s)}</dd>
       <dt>Latency</dt><dd>{now?.p50_ms !== undefined && now.p50_ms !== null ? `p50 ${duration(now.p50_ms)}, p99 ${duration(now.p99_ms)}` : "–"}</dd>
-      <dt>Errors</dt><dd>{now?.errors_per_s !== undefined ? `${num(now.errors_per_s, 3)}/s` : "–"}</dd>
+      <dt>Errors</dt><dd>{rate(now?.errors_per_s)}</dd>
       <dt>On the rule</dt><dd>{now?.fallback_share !== undefined ? percent(now.fallback_share) : "–"}</dd>
       {timeout !== undefined && <><dt>p99 of its limit</dt><dd>{now?.p99_ms ? <Bullet name="p99 in ms" value={now.p99_ms} limit={timeout} /> : `at most ${timeout} ms`}</dd></>}</dl>
     {past.failure && past.failure.status !== 404 && <Oops failure={past.failure} again={past.again} />}
-    {(past.data?.releases ?? []).length > 0 && <table><caption>By release, the last minutes</caption><thead><tr><th>Version</th><th class="r">Requests</th><th class="r">p50</th><th class="r">p99</th></tr></thead>
-      <tbody>{past.data!.releases!.map((r, i) => <tr key={i}><td>{v(r.version)} <span class="mut">{r.role}</span></td><td class="r">{r.requests_per_s !== undefined ? `${num(r.requests_per_s, 3)}/s` : "–"}</td>
-        <td class="r">{duration(r.p50_ms)}</td><td class="r">{duration(r.p99_ms)}</td></tr>)}</tbody></table>}
+    {(past.data?.releases ?? []).length > 0 && <Table flat caption="By release, the last minutes" rows={past.data!.releases!} cols={[
+      ["Version", (r) => <>{v(r.version)} <span class="mut">{r.role}</span></>], ["Requests", (r) => rate(r.requests_per_s), "r"],
+      ["p50", (r) => duration(r.p50_ms), "r"], ["p99", (r) => duration(r.p99_ms), "r"]]} />}
     {points.length > 1 && <Curve title="Latency" unit="ms" times fromZero series={[
       { name: "p50 ms", x, y: points.map((p) => p.p50_ms ?? null) }, { name: "p99 ms", x, y: points.map((p) => p.p99_ms ?? null) }]} />}
   </Card>;
@@ -155,10 +152,9 @@ function Log({ name }: { name: string }) {
   const log = useGet<{ count: number; predictions: Prediction[] }>(`/api/v1/deployments/${enc(name)}/predictions?limit=20`, []);
   return <Card title="Prediction log" note={log.data && `the last ${log.data.predictions.length} of ${count(log.data.count)}`}
     side={<button class="sm" onClick={log.again}>Read again</button>}>
-    <Reading of={log} isEmpty={(x) => !x.predictions.length} empty={<Empty>No prediction was asked for yet.</Empty>}>{(x) => <div class="tw"><table><thead><tr><th>Time</th><th>Key</th>
-      <th class="r">Answer</th><th class="r">Rule</th><th>By</th><th class="r">Latency</th></tr></thead><tbody>{[...x.predictions].reverse().map((p) =>
-        <tr key={p.id}><td>{time(toMs(p.at))}</td><td>{p.key}</td><td class="r">{num(p.prediction)}</td><td class="r">{num(p.rule)}</td>
-          <td>{p.served_by}{p.fallback_reason && <span class="mut"> {p.fallback_reason}</span>}</td><td class="r">{duration(p.latency_us / 1000)}</td></tr>)}</tbody></table></div>}</Reading></Card>;
+    <Reading of={log} isEmpty={(x) => !x.predictions.length} empty={<Empty>No prediction was asked for yet.</Empty>}>{(x) => <Table flat rows={[...x.predictions].reverse()} cols={[["Time", (p) => time(toMs(p.at))], ["Key", (p) => p.key],
+      ["Answer", (p) => num(p.prediction), "r"], ["Rule", (p) => num(p.rule), "r"],
+      ["By", (p) => <>{p.served_by} <span class="mut">{p.fallback_reason}</span></>], ["Latency", (p) => duration(p.latency_us / 1000), "r"]]} />}</Reading></Card>;
 }
 
 function Levers({ d, model }: { d: Deployment; model: Model | undefined }) {

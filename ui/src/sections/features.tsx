@@ -9,6 +9,7 @@ import { ActButton } from "../parts/dialog";
 import { Mark } from "../parts/mark";
 import { useNeighbours, usePage } from "../parts/page";
 import { LineageMap } from "../parts/lineage";
+import { Table } from "../parts/table";
 
 const TOPICS = ["features."];
 
@@ -21,12 +22,10 @@ export function FeatureList() {
       actions={n ? <ActButton label="Materialise all" act={{ title: "Materialise all views", path: "/api/v1/features/materialize" }} /> : undefined} />
     <Card title="Feature views"><Reading of={list} isEmpty={(d) => !d.features.length}
       empty={<Empty command="slipway run slipway.yaml">Feature views stand here. They are declared under <code>features:</code> of the project file, each an SQL over the sources.</Empty>}>
-      {(d) => <div class="tw"><table class="stack"><thead><tr><th>View</th><th>Entity</th><th class="r">Columns</th><th class="r">Keys online</th>
-        <th>From data</th><th>Materialised</th><th class="r">Kept for</th></tr></thead><tbody>{d.features.map((f) => <tr key={f.name}>
-          <td><a href={href(["features", f.name])}>{f.name}</a> <span class="mut">f{f.version}</span></td><td class="v">{f.definition.entity}</td>
-          <td class="r" data-l="columns">{count(f.columns.length)}</td><td class="r" data-l="keys">{count(f.online_count)}</td>
-          <td data-l="from">{Object.entries(f.pins).map(([k, n]) => <a key={k} href={href(["data", k, n])}>{k} v{n}</a>)}</td>
-          <td><Time ms={f.materialized_at_ms} /></td><td class="r" data-l="kept">{duration(f.definition.ttl_ms)}</td></tr>)}</tbody></table></div>}</Reading></Card>
+      {(d) => <Table rows={d.features} cols={[["View", (f) => <><a href={href(["features", f.name])}>{f.name}</a> <span class="mut">f{f.version}</span></>],
+        ["Entity", (f) => f.definition.entity, "v"], ["Columns", (f) => count(f.columns.length), "r"], ["Keys online", (f) => count(f.online_count), "r"],
+        ["From data", (f) => Object.entries(f.pins).map(([k, n]) => <a key={k} href={href(["data", k, n])}>{k} v{n}</a>), "l"],
+        ["Materialised", (f) => <Time ms={f.materialized_at_ms} />], ["Kept for", (f) => duration(f.definition.ttl_ms), "r"]]} />}</Reading></Card>
   </>;
 }
 
@@ -52,10 +51,9 @@ function Lookup({ f }: { f: FeatureView }) {
     <form onSubmit={look} class="act"><label>{entity} <input value={keyed} onInput={(e) => setKey(e.currentTarget.value)} required /></label>
       <button>Look up</button></form>
     {failure && <Oops failure={failure} />}
-    <div aria-live="polite">{rows && <div class="tw"><table><thead><tr><th>Column</th><th class="r">Value</th><th>Event time</th><th>State</th></tr></thead>
-      <tbody>{rows.map((r) => <tr key={r.name}><td>{r.name}</td><td class="r">{typeof r.value === "number" ? num(r.value) : String(r.value ?? "–")}</td>
-        <td>{r.at ? r.at.slice(0, 16).replace("T", " ") : "–"}</td><td>{r.status === "PRESENT" ? <Mark tone="ok">present</Mark>
-          : <Mark tone="warn">{r.status.toLowerCase().replace("_", " ") || "unknown"}</Mark>}</td></tr>)}</tbody></table></div>}</div>
+    <div aria-live="polite">{rows && <Table flat rows={rows} cols={[["Column", (r) => r.name], ["Value", (r) => typeof r.value === "number" ? num(r.value) : String(r.value ?? "–"), "r"],
+      ["Event time", (r) => r.at ? r.at.slice(0, 16).replace("T", " ") : "–"], ["State", (r) => r.status === "PRESENT" ? <Mark tone="ok">present</Mark>
+        : <Mark tone="warn">{r.status.toLowerCase().replace("_", " ") || "unknown"}</Mark>]]} />}</div>
   </Card>;
 }
 
@@ -102,8 +100,7 @@ export function FeaturePage({ name }: { name: string }) {
         {f.definition.lags?.map((l) => <p class="note" key={l.of}>and the last {l.count} values of {l.of} as columns</p>)}</Card>
       <div><Lookup f={f} /><Card title="This view"><dl><dt>Version</dt><dd>f{f.version}, <code>{hash(f.hash, 12)}</code></dd>
         <dt>Declared</dt><dd><Time ms={f.updated_at_ms} /></dd><dt>Materialised</dt><dd><Time ms={f.materialized_at_ms} /></dd></dl></Card></div></div>
-      <Card title="Columns"><div class="tw"><table><thead><tr><th>Column</th><th>Type</th></tr></thead><tbody>{f.columns.map((c) =>
-        <tr key={c.name}><td>{c.name}</td><td class="mut">{c.type.toLowerCase()}</td></tr>)}</tbody></table></div></Card>
+      <Card title="Columns"><Table flat rows={f.columns} cols={[["Column", (c) => c.name], ["Type", (c) => c.type.toLowerCase(), "q"]]} /></Card>
       <Card title="Lineage" note="each box opens its object"><LineageMap of={lineage(f, models.data?.models ?? [])} own={`features:${f.name}`} /></Card></>}</Reading>
   </>;
 }

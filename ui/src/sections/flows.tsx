@@ -12,6 +12,7 @@ import { retrainAct } from "../parts/acts";
 import { Icon, Mark } from "../parts/mark";
 import { useNeighbours, usePage } from "../parts/page";
 import { FlowRows, JobRow } from "../parts/rows";
+import { Table } from "../parts/table";
 
 const TOPICS = ["flow.", "job"];
 
@@ -23,10 +24,9 @@ function Decisions({ model, most = 30 }: { model: string | null; most?: number }
       const latest = new Map<string, Decision>();
       for (const x of d.decisions) if (!latest.has(`${x.model} ${x.trigger}`)) latest.set(`${x.model} ${x.trigger}`, x);
       return <><p>{[...latest.values()].map((x, i) => <span key={i}>{i > 0 && " · "}<b>{x.model}, {x.trigger.replace("_", " ")}</b> {x.fired ? "fired" : "–"}: {x.reason.replace(/^(not )?fired: /, "")}</span>)}</p>
-        <div class="tw"><table class="stack"><thead><tr><th>When</th>{!model && <th>Model</th>}<th>Rule</th><th>Fired</th><th>Reason</th></tr></thead>
-          <tbody>{d.decisions.map((x, i) => <tr key={i}><td><Time ms={x.at_ms} /></td>{!model && <td>{x.model}</td>}<td data-l="rule">{x.trigger.replace("_", " ")}</td>
-            <td class="v">{x.fired ? <Mark tone="info">fired</Mark> : <Mark tone="idle">no</Mark>}</td>
-            <td class="why wide">{x.reason}{x.run && <> <a href={href(["flows", x.run])}>retrain {x.run}</a></>}</td></tr>)}</tbody></table></div></>;
+        <Table rows={d.decisions} cols={[["When", (x) => <Time ms={x.at_ms} />], !model && ["Model", (x) => x.model], ["Rule", (x) => x.trigger.replace("_", " "), "l"],
+          ["Fired", (x) => x.fired ? <Mark tone="info">fired</Mark> : <Mark tone="idle">no</Mark>, "v"],
+          ["Reason", (x) => <>{x.reason}{x.run && <> <a href={href(["flows", x.run])}>retrain {x.run}</a></>}</>, "y"]]} /></>;
     }}</Reading></Card>;
 }
 
@@ -70,11 +70,11 @@ interface Candidate { candidate: string; trials: number; run_id: string; chosen:
   valid?: Record<string, number>; test?: Record<string, number> }
 
 function Search({ table }: { table: Candidate[] }) {
-  return <Card title="The search behind it" note="chosen by validation; the test rows only judge"><div class="tw"><table class="stack"><thead><tr><th>Candidate</th><th class="r">Trials</th><th class="r">Validation MAE</th>
-    <th class="r">Test MAE</th><th class="r">R²</th><th class="r">Time</th><th></th></tr></thead><tbody>{table.map((c) => <tr key={c.candidate}>
-      <td>{c.run_id ? <a href={href(["runs", c.run_id])}>{c.candidate}</a> : c.candidate} <span class="mut">{c.note}</span></td><td class="r" data-l="trials">{count(c.trials)}</td>
-      <td class="r" data-l="valid">{num(c.valid?.mae)}</td><td class="r" data-l="test">{num(c.test?.mae)}</td><td class="r" data-l="R²">{num(c.test?.r2, 3)}</td>
-      <td class="r" data-l="time">{c.seconds ? duration(c.seconds * 1000) : "–"}</td><td class="v">{c.chosen ? <Mark tone="ok">chosen</Mark> : null}</td></tr>)}</tbody></table></div></Card>;
+  return <Card title="The search behind it" note="chosen by validation; the test rows only judge"><Table rows={table} cols={[
+    ["Candidate", (c) => <>{c.run_id ? <a href={href(["runs", c.run_id])}>{c.candidate}</a> : c.candidate} <span class="mut">{c.note}</span></>],
+    ["Trials", (c) => count(c.trials), "r"], ["Validation MAE", (c) => num(c.valid?.mae), "r"], ["Test MAE", (c) => num(c.test?.mae), "r"],
+    ["R²", (c) => num(c.test?.r2, 3), "r"], ["Time", (c) => c.seconds ? duration(c.seconds * 1000) : "–", "r"],
+    ["Choice", (c) => c.chosen && <Mark tone="ok">chosen</Mark>, "v"]]} /></Card>;
 }
 
 export function FlowPage({ id }: { id: string }) {

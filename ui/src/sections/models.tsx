@@ -12,6 +12,7 @@ import { Grid, type Column } from "../parts/grid";
 import { Mark } from "../parts/mark";
 import { useNeighbours, usePage } from "../parts/page";
 import { EventRows } from "../parts/rows";
+import { Table } from "../parts/table";
 
 const enc = encodeURIComponent;
 export const MODEL_TOPICS = ["registry.", "train.", "flow.trained", "serve."];
@@ -26,6 +27,9 @@ const error = (v: Version): number | null => {
   return typeof c?.value === "number" ? c.value : null;
 };
 
+const link = (m: Model, n: number | undefined) => n === undefined ? <span class="mut">–</span>
+  : <a href={href(["models", m.name, n])}>v{n}</a>;
+
 function GateMark({ v }: { v: Version }) {
   const g = gateOf(v.gate);
   return <Mark tone={gateTone(g?.verdict)}>{g ? `${g.verdict} ${gateCount(g)}` : "not judged"}</Mark>;
@@ -39,16 +43,13 @@ export function ModelList() {
     <Head title="Models" lead={n ? `${plural(n.length, "model")}; ${plural(n.filter((m) => m.aliases.champion !== undefined).length, "has", "have")} a champion, the rule answers for the others.` : undefined} />
     <Card title="Models"><Reading of={list} isEmpty={(d) => !d.models.length}
       empty={<Empty command="slipway run slipway.yaml">No model yet. The project file declares models; runs can be registered from their page.</Empty>}>
-      {(d) => <div class="tw"><table class="stack"><thead><tr><th>Model</th><th>Champion</th><th>Challenger</th><th class="r">Versions</th>
-        <th>Newest</th><th class="r">Error</th><th class="r">Against the rule</th><th>Gate</th></tr></thead><tbody>{d.models.map((m) => {
-          const last = m.versions[0] && m.versions.reduce((a, b) => a.version > b.version ? a : b);
-          const link = (n: number | undefined) => n === undefined ? <span class="mut">–</span> : <a href={href(["models", m.name, n])}>v{n}</a>;
-          return <tr key={m.name}><td><a href={href(["models", m.name])}>{m.name}</a></td><td data-l="champion">{link(m.aliases.champion)}</td>
-            <td data-l="challenger">{link(m.aliases.challenger)}</td><td class="r" data-l="versions">{count(m.versions.length)}</td>
-            <td data-l="newest">{last ? <>{link(last.version)} <span class="mut">{day(last.created_at_ms)}</span></> : "–"}</td>
-            <td class="r" data-l="error">{last ? num(error(last)) : "–"}</td><td class="r" data-l="against the rule">{last ? percent(againstRule(last), true) : "–"}</td>
-            <td>{last ? <GateMark v={last} /> : "–"}</td></tr>;
-        })}</tbody></table></div>}</Reading></Card>
+      {(d) => <Table rows={d.models.map((m) => ({ m, last: m.versions.reduce<Version | null>((a, b) => a && a.version > b.version ? a : b, null) }))} cols={[
+        ["Model", ({ m }) => <a href={href(["models", m.name])}>{m.name}</a>],
+        ["Champion", ({ m }) => link(m, m.aliases.champion), "l"], ["Challenger", ({ m }) => link(m, m.aliases.challenger), "l"],
+        ["Versions", ({ m }) => count(m.versions.length), "r"],
+        ["Newest", ({ m, last }) => last && <>{link(m, last.version)} <span class="mut">{day(last.created_at_ms)}</span></>, "l"],
+        ["Error", ({ last }) => num(last && error(last)), "r"], ["Against the rule", ({ last }) => percent(last && againstRule(last), true), "r"],
+        ["Gate", ({ last }) => last && <GateMark v={last} />]]} />}</Reading></Card>
   </>;
 }
 

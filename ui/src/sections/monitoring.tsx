@@ -7,12 +7,13 @@ import { href, place, withQuery } from "../lib/router";
 import type { Alert, ColumnDrift, Monitor, MonitorAnswer, Window } from "../lib/types";
 import { windowSentence, windowSign, windowTone, windowWord } from "../lib/words";
 import { Card, Empty, Head, Reading, Time } from "../parts/block";
-import { ActButton } from "../parts/dialog";
+import { type Act, ActButton } from "../parts/dialog";
 import { retrainAct } from "../parts/acts";
 import { Mark } from "../parts/mark";
 import { useNeighbours, usePage } from "../parts/page";
 import { MiniDist, TwoDist } from "../parts/shapes";
 import { Timeline } from "../parts/timeline";
+import { Table } from "../parts/table";
 
 const enc = encodeURIComponent;
 const TOPICS = ["monitor.", "flow.window", "jobs.finished"];
@@ -27,23 +28,26 @@ export function MonitorList() {
     <Head title="Monitoring" lead={open === undefined ? undefined : open ? `${plural(open, "alert is", "alerts are")} open.` : "No alert is open."} />
     <Card title="Monitors"><Reading of={list} isEmpty={(d) => !d.monitors.length}
       empty={<Empty command="slipway run slipway.yaml">No monitor yet. The <code>monitor:</code> section of the project file declares one for a deployment.</Empty>}>
-      {(d) => <div class="tw"><table class="stack"><thead><tr><th>Monitor</th><th>State</th><th class="r">Columns</th><th class="r">Window</th><th class="r">Judged every</th><th class="r">Open alerts</th></tr></thead>
-        <tbody>{d.monitors.map((m) => <tr key={m.name}><td><a href={href(["monitoring", m.name])}>{m.name}</a></td>
-          <td class="v">{m.open_alerts.length ? <Mark tone="warn">{m.open_alerts.map((a) => a.kind).join(", ")}</Mark> : <Mark tone="ok">quiet</Mark>}</td>
-          <td class="r" data-l="columns">{count(m.definition.columns.length)}</td><td class="r" data-l="window">{m.definition.window_ms / DAY} d</td>
-          <td class="r" data-l="every">{m.definition.every_ms / DAY} d</td><td class="r" data-l="alerts">{count(m.open_alerts.length)}</td></tr>)}</tbody></table></div>}</Reading></Card>
+      {(d) => <Table rows={d.monitors} cols={[["Monitor", (m) => <a href={href(["monitoring", m.name])}>{m.name}</a>],
+        ["State", (m) => m.open_alerts.length ? <Mark tone="warn">{m.open_alerts.map((a) => a.kind).join(", ")}</Mark> : <Mark tone="ok">quiet</Mark>, "v"],
+        ["Columns", (m) => count(m.definition.columns.length), "r"], ["Window", (m) => `${m.definition.window_ms / DAY} d`, "r"],
+        ["Judged every", (m) => `${m.definition.every_ms / DAY} d`, "r"], ["Open alerts", (m) => count(m.open_alerts.length), "r"]]} />}</Reading></Card>
     <Alerts title="Alerts" alerts={alerts} />
   </>;
 }
 
+/** The audit wants to know who takes it on. */
+const ackAct = (a: Alert): Act => ({ title: `Acknowledge alert ${a.id}`, path: `/api/v1/alerts/${a.id}/acknowledge`,
+  why: "who", ask: "Your name, kept with the alert" });
+
 function Alerts({ alerts, title, name }: { alerts: ReturnType<typeof useGet<{ alerts: Alert[] }>>; title: string; name?: string }) {
   return <Card title={title}><Reading of={alerts} rows={2} isEmpty={(d) => !d.alerts.length} empty={<Empty>No alert was ever raised{name ? ` for ${name}` : ""}.</Empty>}>
-    {(d) => <div class="tw"><table class="stack"><thead><tr><th>Raised</th><th>State</th>{!name && <th>Deployment</th>}<th>Kind</th><th>Reason</th><th class="r">Seen</th><th></th></tr></thead>
-      <tbody>{d.alerts.map((a) => <tr key={a.id}><td><Time ms={toMs(a.raised_at_ms ?? a.at)} /></td>
-        <td class="v"><Mark tone={a.state === "open" ? "warn" : a.state === "acknowledged" ? "info" : "idle"}>{a.state}{a.acknowledged_by && ` by ${a.acknowledged_by}`}</Mark></td>
-        {!name && <td><a href={href(["monitoring", a.deployment])}>{a.deployment}</a></td>}<td data-l="kind">{a.kind}</td><td class="why wide">{a.reason}</td>
-        <td class="r" data-l="seen">{typeof a.seen_count === "number" ? count(a.seen_count) : "–"}</td>
-        <td>{a.state === "open" && <ActButton small label="Acknowledge" act={{ title: `Acknowledge alert ${a.id}`, path: `/api/v1/alerts/${a.id}/acknowledge`, why: "who" }} />}</td></tr>)}</tbody></table></div>}</Reading></Card>;
+    {(d) => <Table rows={d.alerts} cols={[["Raised", (a) => <Time ms={toMs(a.raised_at_ms ?? a.at)} />],
+      ["State", (a) => <Mark tone={a.state === "open" ? "warn" : a.state === "acknowledged" ? "info" : "idle"}>{a.state}{a.acknowledged_by && ` by ${a.acknowledged_by}`}</Mark>, "v"],
+      !name && ["Deployment", (a) => <a href={href(["monitoring", a.deployment])}>{a.deployment}</a>],
+      ["Kind", (a) => a.kind, "l"], ["Reason", (a) => a.reason, "y"],
+      ["Seen", (a) => typeof a.seen_count === "number" ? count(a.seen_count) : "–", "r"],
+      ["", (a) => a.state === "open" && <ActButton small label="Acknowledge" act={ackAct(a)} />]]} />}</Reading></Card>;
 }
 
 function Strip({ windows, at }: { windows: Window[]; at: Window }) {
@@ -60,11 +64,11 @@ const shift = (c: ColumnDrift): number | null => c.reference_mean ? c.mean / c.r
 function ColumnTable({ w, chosen }: { w: Window; chosen: string }) {
   const rows = [...w.columns].sort((a, b) => a.adjusted_p - b.adjusted_p || b.psi - a.psi);
   return <Card title="Columns" note={`${plural(w.rows, "row")}; sorted by evidence; corrected over ${w.columns.length} columns`}>
-    <div class="tw"><table class="stack"><thead><tr><th>Column</th><th>Reference | now</th><th class="r">Mean shift</th><th class="r">PSI</th><th class="r">p, corrected</th><th>State</th></tr></thead>
-      <tbody>{rows.map((c) => <tr key={c.name} class={c.name === chosen ? "here" : undefined}><th scope="row"><a href={withQuery({ col: c.name })} data-replace>{c.name}</a></th>
-        <td><MiniDist reference={c.reference_counts} current={c.counts} name={`${c.name}: reference and now`} /></td>
-        <td class="r" data-l="shift">{percent(shift(c), true)}</td><td class="r" data-l="PSI">{num(c.psi, 2)}</td><td class="r" data-l="p">{pValue(c.adjusted_p)}</td>
-        <td class="v"><Mark tone={c.drifted ? "warn" : "idle"}>{c.drifted ? "drift" : "quiet"}</Mark></td></tr>)}</tbody></table></div>
+    <Table rows={rows} here={(c) => c.name === chosen} cols={[
+      ["Column", (c) => <a href={withQuery({ col: c.name })} data-replace>{c.name}</a>, "h"],
+      ["Reference | now", (c) => <MiniDist reference={c.reference_counts} current={c.counts} name={`${c.name}: reference and now`} />],
+      ["Mean shift", (c) => percent(shift(c), true), "r"], ["PSI", (c) => num(c.psi, 2), "r"], ["p, corrected", (c) => pValue(c.adjusted_p), "r"],
+      ["State", (c) => <Mark tone={c.drifted ? "warn" : "idle"}>{c.drifted ? "drift" : "quiet"}</Mark>, "v"]]} />
     <p class="note">PSI is judged against how far {plural(w.rows, "row")} of the reference stray from the reference itself, not against a fixed 0.1 or 0.2.</p></Card>;
 }
 
@@ -84,11 +88,10 @@ function ColumnCard({ c, w, windows }: { c: ColumnDrift; w: Window; windows: Win
     <TwoDist edges={c.edges} reference={c.reference_counts} current={c.counts} name={c.name} />
     <div class="read"><span class="key"><svg viewBox="0 0 16 10" aria-hidden="true"><rect width="16" height="10" class="refd" /></svg>reference, {count(ref)} rows in {count(c.reference_days)} days</span>
       <span class="key"><svg viewBox="0 0 16 10" aria-hidden="true"><path class="l s2" d="M0 5H16" /></svg>now, {count(total)} rows in {count(c.days)} days</span></div>
-    <table class="sml"><thead><tr><th></th><th class="r">Reference</th><th class="r">Now</th><th class="r">Shift</th></tr></thead><tbody>
-      <tr><th scope="row">Mean</th><td class="r">{num(c.reference_mean)}</td><td class="r">{num(c.mean)}</td><td class="r">{percent(shift(c), true)}</td></tr>
-      <tr><th scope="row">Null</th><td class="r">{count(c.reference_nulls)}</td><td class="r">{count(c.nulls)}</td><td class="r">–</td></tr>
-      <tr><th scope="row">PSI</th><td class="r">–</td><td class="r">{num(c.psi, 3)}</td><td class="r">p {pValue(c.p)}</td></tr>
-      <tr><th scope="row">KS</th><td class="r">–</td><td class="r">{num(c.ks, 3)}</td><td class="r">p {pValue(c.ks_p)}</td></tr></tbody></table>
+    <Table flat rows={[
+      ["Mean", num(c.reference_mean), num(c.mean), percent(shift(c), true)], ["Null", count(c.reference_nulls), count(c.nulls), "–"],
+      ["PSI", "–", num(c.psi, 3), `p ${pValue(c.p)}`], ["KS", "–", num(c.ks, 3), `p ${pValue(c.ks_p)}`]]} cols={[
+      ["Figure", (r) => r[0], "h"], ["Reference", (r) => r[1], "r"], ["Now", (r) => r[2], "r"], ["Shift", (r) => r[3], "r"]]} />
     <p class="note">The bins are the reference's own quantiles, so the grey steps are level. Window {day(w.from_ms)} to {day(w.to_ms)}.</p></Card>;
 }
 
@@ -109,7 +112,7 @@ export function MonitorPage({ name }: { name: string }) {
   const history = errors.data?.points.length ? errors.data : fromWindows(windows);
   return <>
     <Head title={<>{name} {w && <Mark tone={windowTone(w)}>{windowWord(w)}</Mark>}</>} lead={w && windowSentence(w)} actions={<>
-      {open && <ActButton label="Acknowledge" act={{ title: `Acknowledge alert ${open.id}`, path: `/api/v1/alerts/${open.id}/acknowledge`, why: "who" }} />}
+      {open && <ActButton label="Acknowledge" act={ackAct(open)} />}
       <ActButton label="Judge now" act={{ title: "Judge a window now", path: `/api/v1/monitors/${enc(name)}/window`, body: {} }} />
       <ActButton label="Retrain" act={retrainAct(name)} /></>} />
     <Reading of={one} rows={6} isEmpty={() => !windows.length} empty={<Card title="Windows"><Empty>No window was judged yet. A window holds {def ? def.window_ms / DAY : ""} days of predictions

@@ -14,9 +14,9 @@ import { ActButton } from "../parts/dialog";
 import { rollbackAct, retrainAct } from "../parts/acts";
 import { Icon, Mark } from "../parts/mark";
 import { usePage } from "../parts/page";
-import { EventRows, JobRow } from "../parts/rows";
-import { Weights } from "../parts/shapes";
+import { EventRows, JobRow, WeightBar } from "../parts/rows";
 import { Timeline } from "../parts/timeline";
+import { Table } from "../parts/table";
 
 interface Station { name: string; to: string; tone: Tone; big: string; small: string; command: string }
 
@@ -70,21 +70,13 @@ function Loop({ o }: { o: Overview }) {
 function Who({ deployments, errors }: { deployments: Deployment[]; errors: Record<string, ErrorHistory> }) {
   const live = liveFigures.value;
   return <Card title="Who answers, and how well" note="error over the last 30 labelled days">
-    <table class="stack"><thead><tr><th>Deployment</th><th>Traffic</th><th class="r">Error</th>
-      <th class="r">Against the rule</th><th class="r">p99</th><th>State</th></tr></thead>
-      <tbody>{deployments.map((d) => {
-        const e = againstRule((errors[d.name]?.points ?? []).slice(-30));
-        const l = live[d.name];
-        const rule = d.withdrawn || d.champion_version === null;
-        return <tr key={d.name}><td><a href={href(["deployments", d.name])}>{d.name}</a></td>
-          <td class="wide"><Weights parts={rule ? [{ name: "rule", share: 1, kind: "brule" }]
-            : [{ name: v(d.champion_version), share: 1 - d.canary_weight, kind: "b1" },
-              ...(d.canary_weight ? [{ name: v(d.canary_version), share: d.canary_weight, kind: "b2" }] : [])]} /></td>
-          <td class="r" data-l="error">{e ? num(e.model) : "–"}</td>
-          <td class="r" data-l="rule">{e ? percent(e.ratio, true) : <span class="mut">no labels yet</span>}</td>
-          <td class="r" data-l="p99">{l?.p99_ms !== undefined && l.p99_ms !== null ? duration(l.p99_ms) : "–"}</td>
-          <td class="v"><Mark tone={deploymentTone(d)}>{deploymentWord(d)}</Mark></td></tr>;
-      })}</tbody></table></Card>;
+    <Table rows={deployments.map((d) => ({ d, e: againstRule((errors[d.name]?.points ?? []).slice(-30)), p99: live[d.name]?.p99_ms }))} cols={[
+      ["Deployment", ({ d }) => <a href={href(["deployments", d.name])}>{d.name}</a>],
+      ["Traffic", ({ d }) => <WeightBar d={d} />, "w"],
+      ["Error", ({ e }) => num(e && e.model), "r"],
+      ["Against the rule", ({ e }) => e ? percent(e.ratio, true) : <span class="mut">no labels yet</span>, "r"],
+      ["p99", ({ p99 }) => duration(p99), "r"],
+      ["State", ({ d }) => <Mark tone={deploymentTone(d)}>{deploymentWord(d)}</Mark>, "v"]]} /></Card>;
 }
 
 /** Newest row of each running job, from the stream where it is newer. */

@@ -6,6 +6,7 @@ import type { Job } from "../lib/types";
 import { Card, Empty, Head, Reading, Time } from "../parts/block";
 import { usePage } from "../parts/page";
 import { JobRow } from "../parts/rows";
+import { type Col, Table } from "../parts/table";
 
 interface Policy { name: string; by_year?: { year: number | string; error?: number; mae?: number }[];
   error?: number; mae?: number; alerts?: number; retrains?: number; refused?: number; refusals?: number;
@@ -29,12 +30,12 @@ export function rehearsalSentence(r: Result): string {
 function ResultTable({ r }: { r: Result }) {
   const years = [...new Set((r.policies ?? []).flatMap((p) => p.by_year?.map((y) => String(y.year)) ?? []))];
   const text = column((r.policies ?? []).flatMap((p) => [value(p), ...(p.by_year ?? []).map((y) => value(y))]));
-  return <div class="tw"><table><thead><tr><th>Policy</th>{years.map((y) => <th key={y} class="r">{y}</th>)}<th class="r">All</th><th class="r">Alerts</th><th class="r">Retrains</th>
-    <th class="r">Refused</th><th class="r">Rollbacks</th><th class="r">On the rule</th><th class="r">Training</th></tr></thead>
-    <tbody>{(r.policies ?? []).map((p) => <tr key={p.name}><th scope="row">{p.name}</th>{years.map((y) => <td key={y} class="r">{text(value(p.by_year?.find((x) => String(x.year) === y)))}</td>)}
-      <td class="r"><b>{text(value(p))}</b></td><td class="r">{count(p.alerts)}</td><td class="r">{count(p.retrains)}</td><td class="r">{count(p.refused ?? p.refusals)}</td>
-      <td class="r">{count(p.rollbacks)}</td><td class="r">{p.fallback_days !== undefined ? `${count(p.fallback_days)} d` : "–"}</td>
-      <td class="r">{p.training_minutes !== undefined ? duration(p.training_minutes * 60e3) : "–"}</td></tr>)}</tbody></table></div>;
+  return <Table flat rows={r.policies ?? []} cols={[["Policy", (p) => p.name, "h"],
+    ...years.map((y): Col<Policy> => [y, (p) => text(value(p.by_year?.find((x) => String(x.year) === y))), "r"]),
+    ["All", (p) => <b>{text(value(p))}</b>, "r"], ["Alerts", (p) => count(p.alerts), "r"], ["Retrains", (p) => count(p.retrains), "r"],
+    ["Refused", (p) => count(p.refused ?? p.refusals), "r"], ["Rollbacks", (p) => count(p.rollbacks), "r"],
+    ["On the rule", (p) => p.fallback_days !== undefined ? `${count(p.fallback_days)} d` : "–", "r"],
+    ["Training", (p) => p.training_minutes !== undefined ? duration(p.training_minutes * 60e3) : "–", "r"]]} />;
 }
 
 export function RehearsalPage({ id }: { id: string | null }) {

@@ -13,6 +13,7 @@ import { Curve, type Series } from "../parts/curve";
 import { Mark } from "../parts/mark";
 import { usePage } from "../parts/page";
 import { runTone, runWord } from "./runs";
+import { Table } from "../parts/table";
 
 const enc = encodeURIComponent;
 const MOST = 12;
@@ -154,8 +155,8 @@ export function RunPage({ id }: { id: string }) {
     <Reading of={one} rows={6}>{(x) => <>
       <Curves r={x} />
       <Trials r={x} />
-      <div class="g2"><div><Card title="Metrics" note={plural(x.metrics.length, "metric")}>{x.metrics.length ? <div class="tw"><table><thead><tr><th>Metric</th><th class="r">Last</th><th class="r">Step</th></tr></thead>
-        <tbody>{x.metrics.slice(0, 200).map((m) => <tr key={m.key}><td>{m.key}</td><td class="r" title={String(m.value)}>{num(m.value)}</td><td class="r">{count(m.step)}</td></tr>)}</tbody></table></div> : <Empty>No metric was logged.</Empty>}</Card>
+      <div class="g2"><div><Card title="Metrics" note={plural(x.metrics.length, "metric")}>{x.metrics.length ? <Table flat rows={x.metrics.slice(0, 200)} cols={[["Metric", (m) => m.key],
+          ["Last", (m) => <span title={String(m.value)}>{num(m.value)}</span>, "r"], ["Step", (m) => count(m.step), "r"]]} /> : <Empty>No metric was logged.</Empty>}</Card>
         <Artifacts id={id} /></div>
       <div><Card title="Parameters">{params.length ? <dl>{params.slice(0, 200).map(([k, v]) => <><dt key={k}>{k.slice(7)}</dt><dd>{String(v)}</dd></>)}</dl> : <Empty>No parameter was logged.</Empty>}</Card>
         <Card title="This run"><dl><dt>Id</dt><dd><code>{hash(x.id, 12)}</code> <Copy text={x.id} /></dd>

@@ -9,6 +9,7 @@ import { ActButton } from "../parts/dialog";
 import { Mark } from "../parts/mark";
 import { usePage } from "../parts/page";
 import { EventRows, JobRow } from "../parts/rows";
+import { type Col, Table } from "../parts/table";
 
 const ROOMS = ["", "data", "features", "train", "registry", "serve", "monitor", "flow", "jobs"];
 
@@ -36,12 +37,12 @@ function Access() {
   const list = useGet<{ tokens: Token[] }>("/api/v1/tokens", ["access."]);
   return <><Card title="Tokens" note="secrets are shown once, by the command line">
     <Reading of={list} rows={2} isEmpty={(d) => !d.tokens.length} empty={<Empty command="slipway token make NAME --role reader">No token: everybody who reaches this address may do everything. The first token closes it:</Empty>}>
-      {(d) => <table class="stack"><thead><tr><th>Name</th><th>Role</th><th>Made</th><th>Last used</th><th></th></tr></thead><tbody>{d.tokens.map((t) => <tr key={t.name}><td>{t.name}</td><td class="v">{t.role}</td>
-        <td data-l="made"><Time ms={toMs(t.created_at_ms)} /></td><td data-l="used"><Time ms={toMs(t.used_at_ms ?? t.last_used_at_ms)} /></td>
-        <td><ActButton small danger label="Revoke" act={{ title: `Revoke the token ${t.name}`, method: "DELETE", path: `/api/v1/tokens/${encodeURIComponent(t.name)}`, danger: true }} /></td></tr>)}</tbody></table>}</Reading></Card>
-  <Card title="Roles"><div class="tw"><table><thead><tr><th>May</th><th>reader</th><th>writer</th><th>deployer</th><th>admin</th></tr></thead><tbody>
-    {([["read everything, predict", 0], ["log, add data, train, judge", 1], ["promote, roll back, set weights", 2], ["tokens, clock", 3]] as const).map(([what, from]) =>
-      <tr key={what}><th scope="row">{what}</th>{[0, 1, 2, 3].map((i) => <td key={i}>{i >= from ? "✓ may" : "– may not"}</td>)}</tr>)}</tbody></table></div></Card></>;
+      {(d) => <Table rows={d.tokens} cols={[["Name", (t) => t.name], ["Role", (t) => t.role, "v"],
+        ["Made", (t) => <Time ms={toMs(t.created_at_ms)} />, "l"], ["Last used", (t) => <Time ms={toMs(t.used_at_ms ?? t.last_used_at_ms)} />, "l"],
+        ["", (t) => <ActButton small danger label="Revoke" act={{ title: `Revoke the token ${t.name}`, method: "DELETE", path: `/api/v1/tokens/${encodeURIComponent(t.name)}`, danger: true }} />]]} />}</Reading></Card>
+  <Card title="Roles"><Table flat rows={[["read everything, predict", 0], ["log, add data, train, judge", 1], ["promote, roll back, set weights", 2], ["tokens, clock", 3]] as [string, number][]}
+    cols={[["May", ([what]) => what, "h"], ...["reader", "writer", "deployer", "admin"].map((role, i): Col<[string, number]> =>
+      [role, ([, from]) => i >= from ? "✓ may" : "– may not"])]} /></Card></>;
 }
 
 function About() {

@@ -1,6 +1,6 @@
 /* A model version: may it ship, what is it made of, where does it come from. */
 import { useGet, useLoad, get, Failure } from "../lib/api";
-import { bytes, column, count, day, hash, num, percent, plural, pValue } from "../lib/format";
+import { bytes, column, count, day, hash, num, percent, plural } from "../lib/format";
 import { href, place, withQuery } from "../lib/router";
 import type {
   Deployment, ErrorHistory, Event, Gate, GateCheck, Lineage, Model, Release, Version, VersionAnswer,
@@ -18,6 +18,7 @@ import { Timeline } from "../parts/timeline";
 import { MODEL_TOPICS } from "./models";
 import { useWidth } from "../parts/size";
 import { linear } from "../lib/scale";
+import { Table } from "../parts/table";
 
 const enc = encodeURIComponent;
 
@@ -44,16 +45,11 @@ function GateCard({ g, days, rows }: { g: Gate; days: number[][]; rows: number }
   const unproven = g.checks.find((c) => c.name === "beats fallback" && checkVerdict(c).word === "unproven");
   const need = unproven && rule ? rowsToDecide(rule.mid, rule.half, rule.days) : null;
   return <Card title="Gate" note={`${gateCount(g)} checks passed · ${plural(rows, "test row")}${days.length ? `, ${day(days[0]![0])} to ${day(days[days.length - 1]![0])}` : ""}`}>
-    <table class="stack"><thead><tr><th>Check</th><th class="r">Measured</th><th class="r">Limit</th><th>Interval 95 %</th><th class="r">p</th><th>Verdict</th></tr></thead>
-      <tbody>{g.checks.map((c) => {
-        const w = checkVerdict(c);
-        return <tr key={c.name}><td>{NAMES[c.name] ?? c.name}{c.name === "beats champion" && g.champion ? ` v${g.champion}` : ""}
-          <div class="mut sml">{c.why}</div></td>
-          <td class="r" data-l="measured">{unit(c, c.value)}</td><td class="r mut" data-l="limit">{c.limit === null || c.limit === undefined ? "–" : `≤ ${unit(c, c.limit)}`}</td>
-          <td class="wide">{c.name === "beats fallback" && rule ? <Interval {...rule} reach={reach} /> : null}</td>
-          <td class="r" data-l={c.p === undefined || c.p === null ? undefined : "p"}>{c.p === undefined || c.p === null ? "" : pValue(c.p)}</td>
-          <td class="v"><Mark tone={w.tone}>{w.word}</Mark></td></tr>;
-      })}</tbody></table>
+    <Table rows={g.checks} cols={[
+      ["Check", (c) => <>{NAMES[c.name] ?? c.name}{c.name === "beats champion" && g.champion ? ` v${g.champion}` : ""}<div class="mut sml">{c.why}</div></>],
+      ["Measured", (c) => unit(c, c.value), "r"], ["Limit", (c) => c.limit === null || c.limit === undefined ? "–" : `≤ ${unit(c, c.limit)}`, "qr"],
+      ["Interval 95 %", (c) => c.name === "beats fallback" && rule && <Interval {...rule} reach={reach} />, "w"],
+      ["Verdict", (c) => <Mark tone={checkVerdict(c).tone}>{checkVerdict(c).word}</Mark>, "v"]]} />
     <p class="note">Left of zero is better. {rule && `The interval is of the mean difference to the rule over ${rule.days} days, in percent of the rule's error: ${percent(rule.mid, true)}, ${percent(rule.mid - rule.half, true)} to ${percent(rule.mid + rule.half, true)}. `}
       {need ? `“Unproven” means that the interval holds zero: ${rule!.days} days are too few; about ${count(need)} like them would decide it.`
         : "“Unproven” means better on these rows, but not shown beyond chance."}</p>
@@ -140,12 +136,10 @@ function Metrics({ r }: { r: Release }) {
   return <>
     {history.points.length > 0 && <Card title="Error by day on the test rows" note="never seen in training">
       <Timeline history={history} lanes={false} label="version" /></Card>}
-    <Card title="Metrics"><div class="tw"><table><thead><tr><th>Metric</th><th class="r">Validation</th><th class="r">Test</th><th class="r">Rule, test</th><th class="r">Test against the rule</th></tr></thead>
-      <tbody>{keys.map((k) => {
-        const t = r.metrics.test?.[k], f = r.metrics.fallback?.[k], f4 = column([t, f, r.metrics.valid?.[k]]);
-        return <tr key={k}><th scope="row">{k}</th><td class="r">{f4(r.metrics.valid?.[k])}</td><td class="r">{f4(t)}</td><td class="r">{f4(f)}</td>
-          <td class="r">{["mae", "rmse", "mape"].includes(k) && t !== undefined && f ? percent(t / f - 1, true) : "–"}</td></tr>;
-      })}</tbody></table></div></Card></>;
+    <Card title="Metrics"><Table flat rows={keys.map((k) => [k, r.metrics.valid?.[k], r.metrics.test?.[k], r.metrics.fallback?.[k]] as const)} cols={[
+      ["Metric", ([k]) => k, "h"], ["Validation", ([, a, b, c]) => column([a, b, c])(a), "r"], ["Test", ([, a, b, c]) => column([a, b, c])(b), "r"],
+      ["Rule, test", ([, a, b, c]) => column([a, b, c])(c), "r"],
+      ["Test against the rule", ([k, , t, f]) => ["mae", "rmse", "mape"].includes(k) && t !== undefined && f ? percent(t / f - 1, true) : "–", "r"]]} /></Card></>;
 }
 
 /** The lineage the server knows, with the deployment that serves it. */
