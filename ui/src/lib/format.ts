@@ -86,6 +86,7 @@ export function bytes(v: number | null | undefined): string {
 export function duration(ms: number | null | undefined): string {
   if (ms === null || ms === undefined) return NONE;
   if (ms < 0) return MINUS + duration(-ms);
+  if (ms === 0) return "0 s";
   if (ms < 1) return `${Number((ms * 1000).toPrecision(2))} µs`;
   if (ms < 1000) return `${ms < 10 ? Number(ms.toPrecision(2)) : Math.round(ms)} ms`;
   if (ms < 10e3) return `${(ms / 1000).toFixed(1)} s`;

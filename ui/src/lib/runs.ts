@@ -1,6 +1,6 @@
 /* Runs as the list wants them: pages of rows that carry only the shown
    columns, sorted and counted by the server. */
-import { Failure, get, post } from "./api";
+import { get, post } from "./api";
 import type { RunRow } from "./types";
 
 export interface RunQuery { q: string; sort: string; experiment: string; cols: string[] }
@@ -33,43 +33,12 @@ function fromNative(r: any): RunRow {
     end: r.end_time_ms ?? r.end_time ?? r.ended_at_ms ?? null, values };
 }
 
-let native: boolean | null = null;
-
 export async function runPage(query: RunQuery, offset: number, limit: number): Promise<RunPage> {
-  if (native !== false) {
-    const p = new URLSearchParams({ limit: String(limit), offset: String(offset) });
-    if (query.q) p.set("q", query.q);
-    if (query.sort) p.set("sort", query.sort);
-    if (query.experiment) p.set("experiment", query.experiment);
-    if (query.cols.length) p.set("cols", query.cols.join(","));
-    try {
-      const a = await get<any>(`/api/v1/runs?${p}`);
-      native = true;
-      return { total: a.total ?? a.runs.length, rows: a.runs.map(fromNative) };
-    } catch (e) {
-      if (!(e instanceof Failure) || e.status !== 404) throw e;
-      native = false;
-    }
-  }
-  return await mlflowPage(query, offset, limit);
-}
-
-/** By MLflow's own search, for a server that has no list of its own: it knows
-    no total, so the pages before are walked through once. */
-async function mlflowPage(query: RunQuery, offset: number, limit: number): Promise<RunPage> {
-  const ids = query.experiment ? [query.experiment] : (await experiments()).map((e) => e.experiment_id);
-  const down = query.sort.startsWith("-"), by = query.sort.replace(/^-/, "");
-  const body = { experiment_ids: ids, filter: query.q, max_results: 1000,
-    order_by: by ? [`${by.includes(".") ? by : `attributes.${by}`} ${down ? "DESC" : "ASC"}`] : [] };
-  const rows: RunRow[] = [];
-  let token: string | undefined;
-  do {
-    const a: { runs?: MlflowRun[]; next_page_token?: string } = await post("/api/2.0/mlflow/runs/search",
-      token ? { ...body, page_token: token } : body);
-    rows.push(...(a.runs ?? []).map(fromMlflowRun));
-    token = a.next_page_token;
-  } while (token && rows.length < 20000);
-  return { total: rows.length, rows: rows.slice(offset, offset + limit) };
+  const p = new URLSearchParams({ limit: String(limit), offset: String(offset) });
+  const { q, sort, experiment, cols } = query;
+  for (const [k, v] of Object.entries({ q, sort, experiment, cols: cols.join(",") })) if (v) p.set(k, v);
+  const a = await get<any>(`/api/v1/runs?${p}`);
+  return { total: a.total ?? a.runs.length, rows: a.runs.map(fromNative) };
 }
 
 export interface Experiment { experiment_id: string; name: string; lifecycle_stage: string }

@@ -11,7 +11,7 @@ export type Tone = "ok" | "warn" | "bad" | "info" | "idle";
 
 const and = (list: string[]) => list.length < 2 ? list.join("")
   : `${list.slice(0, -1).join(", ")} and ${list[list.length - 1]}`;
-const big = (text: string) => text.charAt(0).toUpperCase() + text.slice(1);
+const big = (text: string) => /^v\d/.test(text) ? text : text.charAt(0).toUpperCase() + text.slice(1);
 
 /** "v7", or "the rule" where no version answers. */
 export const v = (version: number | null | undefined) =>
@@ -274,44 +274,26 @@ export function runSentence(r: RunRow, shown: string | null): string {
 
 /* ---- events ---- */
 
-const EVENT: Record<string, [Tone, string]> = {
-  "data.source_put": ["idle", "source declared"],
-  "data.version_added": ["ok", "new data version"],
-  "features.view_put": ["idle", "feature view declared"],
-  "features.materialized": ["ok", "features materialised"],
-  "train.model_put": ["idle", "model declared"],
-  "registry.version_added": ["info", "version registered"],
-  "registry.alias_set": ["info", "alias moved"],
-  "registry.alias_removed": ["idle", "alias removed"],
-  "registry.gated": ["info", "gate judged"],
-  "serve.declared": ["idle", "deployment declared"],
-  "serve.deployed": ["ok", "deployed"],
-  "serve.canaried": ["info", "canary started"],
-  "serve.weighted": ["info", "weight set"],
-  "serve.shadowed": ["info", "shadow set"],
-  "serve.promoted": ["ok", "promoted"],
-  "serve.rolled_back": ["warn", "rolled back"],
-  "serve.withdrawn": ["bad", "withdrawn, the rule answers"],
-  "serve.restored": ["ok", "restored"],
-  "serve.drilled": ["idle", "drill"],
-  "flow.project_applied": ["idle", "project applied"],
-  "flow.run_started": ["info", "retrain started"],
-  "flow.run_moved": ["info", "retrain goes on"],
-  "flow.run_ended": ["ok", "retrain ended"],
-  "flow.trained": ["ok", "trained"],
-  "flow.reproduced": ["ok", "reproduced"],
-  "flow.decided": ["idle", "trigger asked"],
-  "monitor.declared": ["idle", "monitor declared"],
-  "monitor.alert": ["warn", "alert"],
-  "monitor.alert_closed": ["ok", "alert closed"],
-  "monitor.alert_acknowledged": ["info", "alert taken on"],
-  "jobs.finished": ["idle", "job ended"],
+/** Words for kinds whose own name does not say it; tones by what they mean. */
+const EVENT: Record<string, string> = {
+  "data.source_put": "source declared", "data.version_added": "new data version",
+  "features.view_put": "feature view declared", "train.model_put": "model declared",
+  "registry.version_added": "version registered", "registry.alias_set": "alias moved",
+  "registry.gated": "gate judged", "serve.canaried": "canary started", "serve.weighted": "weight set",
+  "serve.withdrawn": "withdrawn, the rule answers", "flow.run_started": "retrain started",
+  "flow.run_moved": "retrain goes on", "flow.run_ended": "retrain ended", "flow.decided": "trigger asked",
 };
+const TONES: [Tone, RegExp][] = [
+  ["bad", /withdrawn|failed|BROKEN/], ["warn", /rolled_back|alert$/],
+  ["ok", /version_added|materialized|deployed|promoted|restored|run_ended|trained|reproduced|closed/],
+  ["info", /alias_set|gated|canaried|weighted|shadowed|run_started|run_moved|acknowledged/],
+];
 
 /** An event in a mark, a word and what is known about why. */
 export function eventWords(kind: string, payload: Record<string, any>):
     { tone: Tone; what: string; why: string } {
-  let [tone, what] = EVENT[kind] ?? ["idle" as Tone, kind.replace(".", ": ").replace(/_/g, " ")];
+  let tone = TONES.find(([, of]) => of.test(kind))?.[0] ?? "idle";
+  let what = EVENT[kind] ?? (kind.split(".")[1] ?? kind).replace(/_/g, " ");
   if (kind === "flow.decided" && payload.fired) { tone = "info"; what = "trigger fired"; }
   if (kind === "jobs.finished") {
     what = `job ${payload.kind ?? ""} ${payload.state ?? "ended"}`;

@@ -3,8 +3,8 @@
    chart is made when it comes into view. */
 import { useEffect, useMemo, useRef, useState } from "preact/hooks";
 import uPlot from "uplot";
-import "uplot/dist/uPlot.min.css";
 import { num, plural, time } from "../lib/format";
+import { timeTicks } from "../lib/scale";
 import { useWidth } from "./size";
 import { type Col, Table } from "./table";
 
@@ -57,13 +57,17 @@ export function Curve(p: { title: string; series: Series[]; times?: boolean; uni
     const u = new uPlot({
       width: W, height: 190, legend: { show: false },
       cursor: { y: false, sync: p.sync ? { key: p.sync } : undefined },
-      scales: { x: { time: !!p.times }, y: { distr: log ? 3 : 1,
+      scales: { x: { time: false }, y: { distr: log ? 3 : 1,
         range: log ? undefined : (_u, lo, hi) => {
           const bottom = p.fromZero && lo >= 0 ? 0 : lo;
           const pad = (hi - bottom || Math.abs(hi) || 1) * 0.06;
           return [p.fromZero && lo >= 0 ? 0 : bottom - pad, hi + pad];
         } } },
-      axes: [{ stroke: ink, grid: { show: false }, ticks: { stroke: grid.stroke }, font },
+      axes: [{ stroke: ink, grid: { show: false }, ticks: { stroke: grid.stroke }, font,
+        ...(p.times ? {
+          splits: (_u: uPlot, _i: number, lo: number, hi: number) => timeTicks(lo * 1e3, hi * 1e3, W / 90).map((t) => t.t / 1e3),
+          values: (u: uPlot) => timeTicks((u.scales.x!.min ?? 0) * 1e3, (u.scales.x!.max ?? 0) * 1e3, W / 90).map((t) => t.text),
+        } : {}) },
         { stroke: ink, grid, ticks: { show: false }, font, size: 60,
           values: (_u, list) => list.map((v) => v === null ? "" : num(v, 3)) }],
       series: [{}, ...shown.map((s, i) => ({

@@ -72,12 +72,12 @@ export function LineageMap({ of, own }: { of: Lineage; own: string }) {
     })}
     {tall && used.flat().slice(1).map((b) => <path key={b.id} d={`M20 ${b.y - gap}V${b.y}`} stroke="var(--edge)" stroke-width="1.3" />)}
     {used.flat().map((b) => {
-      const box = <g><title>{b.sub} {b.label}</title>
+      const box = <g>
         <rect x={b.x + 0.5} y={b.y + 0.5} width={bw - 1} height={bh - 1} rx="6"
           fill={b.id === own ? "var(--infob)" : "var(--panel)"} stroke={b.id === own ? "var(--accent)" : "var(--edge)"} />
-        <text class="k" x={b.x + 10} y={b.y + 18} style={{ fontWeight: 560 }}>{cut(b.label)}</text>
+        <text class="k" x={b.x + 10} y={b.y + 18} style={{ fontWeight: 560 }}>{cut(b.label)}</text>{" "}
         <text x={b.x + 10} y={b.y + 34}>{b.sub}</text></g>;
-      return b.to ? <a key={b.id} href={b.to} aria-label={`${b.sub} ${b.label}`}>{box}</a> : <g key={b.id}>{box}</g>;
+      return b.to ? <a key={b.id} href={b.to}>{box}</a> : <g key={b.id}>{box}</g>;
     })}
   </svg>{more > 0 && <p class="note">and {more} more</p>}</div>;
 }

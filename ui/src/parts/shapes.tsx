@@ -29,7 +29,7 @@ export function Histo({ h, name }: { h: Histogram; name: string }) {
   const [ref, W] = useWidth<HTMLDivElement>();
   const top = Math.max(...h.counts, 1), n = h.counts.length;
   const lo = h.edges[0] ?? 0, hi = h.edges[h.edges.length - 1] ?? 1;
-  const x = linear(lo, hi, 4, Math.max(20, W - 4), 4);
+  const x = linear(lo, hi, 4, Math.max(200, W - 4), 4);
   return <div ref={ref} class="ch"><svg viewBox={`0 0 ${W || 1} 150`} height="150" role="img"
     aria-label={`Histogram of ${name} from ${num(lo)} to ${num(hi)} in ${n} bins`}>
     {h.counts.map((c, i) => <rect key={i} x={x(h.edges[i]!)} fill="var(--c1)"
@@ -47,7 +47,7 @@ export function TwoDist({ edges, reference, current, name }: { edges: number[];
   const [ref, W] = useWidth<HTMLDivElement>();
   const r = share(reference), c = share(current), n = r.length;
   const top = Math.max(...r, ...c, 0.01) * 1.08;
-  const L = 40, w = Math.max(1, (W - L - 6) / n), y = linear(0, top, 150, 8, 3);
+  const L = 40, w = Math.max(2, (W - L - 6) / n), y = linear(0, top, 150, 8, 3);
   let d = "";
   c.forEach((v, i) => { d += `${i ? "L" : "M"}${L + i * w} ${y(v)}h${w}`; });
   const every = Math.ceil(58 / w);
@@ -68,7 +68,7 @@ export function Interval({ mid, half, reach, unit = percent }: { mid: number; ha
   reach: number; unit?: (v: number, sign?: boolean) => string }) {
   const x = linear(-reach, reach, 4, 156);
   const color = mid + half < 0 ? "var(--ok)" : mid - half > 0 ? "var(--bad)" : "var(--warn)";
-  return <svg viewBox="0 0 160 20" width="160" height="20" role="img"
+  return <svg viewBox="0 0 160 20" width="120" height="20" role="img"
     aria-label={`${unit(mid, true)}, 95 % interval ${unit(mid - half, true)} to ${unit(mid + half, true)}`}>
     <path class="axis" d="M80 1V19" /><path class="grid" d="M4 10H156" />
     <path d={`M${x(mid - half)} 10H${x(mid + half)}M${x(mid - half)} 6v8M${x(mid + half)} 6v8`} stroke={color} stroke-width="2" fill="none" />

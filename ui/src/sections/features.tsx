@@ -1,7 +1,7 @@
 /* Features: views, one definition for training and serving. */
 import { useState } from "preact/hooks";
 import { type Failure, post, useGet } from "../lib/api";
-import { count, day, duration, hash, num, plural, serverNow } from "../lib/format";
+import { ago, count, day, duration, hash, num, plural } from "../lib/format";
 import { href } from "../lib/router";
 import type { Dataset, FeatureView, Model, Lineage } from "../lib/types";
 import { Card, Copy, Empty, Head, Oops, Reading, Time } from "../parts/block";
@@ -84,10 +84,9 @@ export function FeaturePage({ name }: { name: string }) {
   useNeighbours(list.data?.features.map((f) => f.name) ?? [], name, (x) => href(["features", x]));
   const f: FeatureView | undefined = (one.data as any)?.feature ?? one.data;
   const behind = f && data.data?.datasets.filter((d) => f.pins[d.name] !== undefined && f.pins[d.name]! < d.version);
-  const age = f?.materialized_at_ms ? serverNow() - f.materialized_at_ms : null;
   const url = `/api/v1/features/${encodeURIComponent(name)}/data`;
   const lead = f && (f.materialized_at_ms === null ? "It was not materialised yet, so predictions cannot read it."
-    : `${plural(f.columns.length, "column")} for ${plural(f.online_count, "key")} are online, computed ${age !== null && age < 48 * 3600e3 ? `${duration(age)} ago` : `as of ${day(f.materialized_at_ms)}`}` +
+    : `${plural(f.columns.length, "column")} for ${plural(f.online_count, "key")} are online, computed ${ago(f.materialized_at_ms) || `as of ${day(f.materialized_at_ms)}`}` +
       (behind?.length ? `; ${behind.map((d) => `${d.name} v${d.version}`).join(", ")} is newer.` : "; no newer data is there."));
   return <>
     <Head title={<>{name} {f && <Mark tone={behind?.length ? "warn" : "ok"}>{behind?.length ? "newer data is there" : "up to date"}</Mark>}</>}

@@ -68,10 +68,13 @@ function usual(rows: RunRow[]): string[] {
     }
   const keys = [...seen.keys()];
   const metrics = keys.filter((k) => k.startsWith("metrics.") && !k.startsWith("metrics.fallback"));
-  const rank = (k: string) => /test_mae|test_/.test(k) ? 0 : /valid_/.test(k) ? 1 : 2;
+  const rank = (k: string) => (/_mae$|\.mae$/.test(k) ? 0 : /rmse|r2|loss/.test(k) ? 2 : 4) + (/test_/.test(k) ? 0 : 1);
   const params = keys.filter((k) => k.startsWith("params.") && seen.get(k)!.size > 1);
   return [...metrics.sort((a, b) => rank(a) - rank(b)).slice(0, 5), ...params.slice(0, 4)];
 }
+
+const sortWords = (s: string) => /start_time/.test(s) ? s.startsWith("-") ? "newest" : "oldest"
+  : `${s.startsWith("-") ? "highest" : "lowest"} ${s.replace(/^-?(metrics\.|params\.)?/, "")}`;
 
 const KINDS: [string, string][] = [["", "All runs"], ["tags.`slipway.kind` = 'search'", "Searches"], ["tags.`slipway.kind` = 'trial'", "Trials"]];
 const joined = (a: string, b: string) => a && b ? `${a} and ${b}` : a || b;
@@ -80,7 +83,7 @@ function columnsOf(cols: string[], names: Map<string, string>): Column<RunRow>[]
   return [
     { id: "name", name: "Name", width: 230, text: (r) => r.name, cell: (r) => <a tabIndex={-1} href={href(["runs", r.id])}>{r.name || r.id.slice(0, 8)}</a> },
     { id: "status", name: "State", width: 100, sort: true, text: (r) => runWord(r.status), cell: (r) => <span><Icon tone={runTone(r.status)} /> {runWord(r.status)}</span> },
-    { id: "start_time", name: "Started", width: 140, sort: true, text: (r) => time(r.start), cell: (r) => time(r.start) },
+    { id: "start_time", name: "Started", width: 155, sort: true, text: (r) => time(r.start), cell: (r) => time(r.start) },
     { id: "duration", name: "Took", width: 80, right: true, text: (r) => duration(r.end && r.start !== null ? r.end - r.start : null),
       cell: (r) => duration(r.start === null ? null : (r.end ?? (r.status === "RUNNING" ? serverNow() : r.start)) - r.start) },
     ...cols.map((c): Column<RunRow> => ({ id: c, name: c.replace(/^(metrics|params|tags)\./, ""), width: 120, right: c.startsWith("metrics."), sort: true,
@@ -147,7 +150,7 @@ export function RunList() {
   const marked = [...sel].map((id) => { for (let i = 0; i < (rows.total ?? 0); i++) { const r = rows.row(i); if (r?.id === id) return r; } return null; }).filter((r): r is RunRow => !!r);
   const metrics = known.filter((k) => k.startsWith("metrics.")).map((k) => k.slice(8));
   return <>
-    <Head title="Runs" lead={rows.total === null ? undefined : rows.total ? `${plural(rows.total, "run")}${q || kind || experiment ? " match" : ""}, ${sort.startsWith("-") ? "highest" : "lowest"} ${sort.replace(/^-/, "").replace(/^metrics\.|_time$/g, "")} first.` : undefined} />
+    <Head title="Runs" lead={rows.total === null ? undefined : rows.total ? `${plural(rows.total, "run")}${q || kind || experiment ? " match" : ""}, ${sortWords(sort)} first.` : undefined} />
     <form class="act" role="search" onSubmit={(e) => { e.preventDefault(); go(withQuery({ q: draft || null }), true); }}>
       <input ref={filter} style={{ flex: "1 1 320px" }} aria-label="Filter, in MLflow's words" aria-describedby="filter-says" value={draft} spellcheck={false} list="filter-words"
         placeholder={'metrics.test_mae < 0.007 and params.max_depth = "3"'} onInput={(e) => setDraft(e.currentTarget.value)} />

@@ -213,7 +213,7 @@ export function VersionPage({ name, version }: { name: string; version: string }
       return <><div class="g2">{g ? <GateCard g={g} days={days} rows={r?.split.test_rows ?? 0} />
         : <Card title="Gate"><Empty command={`slipway gate ${name}/${x.version.version}`}>It was not judged yet. The gate compares it with the rule and with the champion.</Empty></Card>}
       {g?.slices?.length ? <Slices g={g} /> : null}</div>
-      <div class="g2 half">{r && vs ? <Changes name={name} r={r} vs={vs} /> : null}{map}</div></>;
+      {map}{r && vs ? <Changes name={name} r={r} vs={vs} /> : null}</>;
     }}</Reading>
   </>;
 }
