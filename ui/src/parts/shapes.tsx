@@ -81,10 +81,3 @@ export function Weights({ parts }: { parts: { name: string; share: number; kind:
   return <div class="bar" role="img" aria-label={parts.map((p) => `${p.name} ${percent(p.share)}`).join(", ")}>
     {parts.map((p) => <i key={p.name} class={p.kind} style={{ width: `${p.share * 100}%` }} />)}</div>;
 }
-
-/** A value against its limit. */
-export function Bullet({ value, limit, name }: { value: number; limit: number; name: string }) {
-  const top = Math.max(value, limit, 1e-12) * 1.15;
-  return <div class="bullet" role="img" aria-label={`${name}: ${num(value)} of at most ${num(limit)}`}>
-    <i style={{ width: `${Math.max(0, value) / top * 100}%` }} /><b style={{ left: `${limit / top * 100}%` }} /></div>;
-}

@@ -2,10 +2,11 @@
 import { useState } from "preact/hooks";
 import { ask, type Failure, useGet } from "../lib/api";
 import { count, day, duration, hash, num, percent, plural, time, toMs } from "../lib/format";
+import { stateAt } from "../lib/facts";
 import { liveFigures } from "../lib/live";
 import { useDeployment, useErrorHistory } from "../lib/overview";
 import { go, href, place, withQuery } from "../lib/router";
-import type { Deployment, DeploymentAct, DeploymentAnswer, Model, Prediction } from "../lib/types";
+import type { Deployment, DeploymentAnswer, Model, Prediction } from "../lib/types";
 import { deploymentSentence, deploymentTone, deploymentWord, v, whoAnswers } from "../lib/words";
 import { Card, Empty, Head, Oops, Reading, Time } from "../parts/block";
 import { ActButton } from "../parts/dialog";
@@ -13,7 +14,6 @@ import { canaryAct, deployAct, promoteAct, rollbackAct, simpleAct, weightAct } f
 import { Curve } from "../parts/curve";
 import { Icon, Mark } from "../parts/mark";
 import { useNeighbours, usePage } from "../parts/page";
-import { Bullet } from "../parts/shapes";
 import { WeightBar } from "../parts/rows";
 import { Timeline } from "../parts/timeline";
 import { Table } from "../parts/table";
@@ -60,7 +60,7 @@ function Live({ name, timeout }: { name: string; timeout: number | undefined }) 
       <dt>Latency</dt><dd>{now?.p50_ms !== undefined && now.p50_ms !== null ? `p50 ${duration(now.p50_ms)}, p99 ${duration(now.p99_ms)}` : "–"}</dd>
       <dt>Errors</dt><dd>{rate(now?.errors_per_s)}</dd>
       <dt>On the rule</dt><dd>{now?.fallback_share !== undefined ? percent(now.fallback_share) : "–"}</dd>
-      {timeout !== undefined && <><dt>p99 of its limit</dt><dd>{now?.p99_ms ? <Bullet name="p99 in ms" value={now.p99_ms} limit={timeout} /> : `at most ${timeout} ms`}</dd></>}</dl>
+      {timeout !== undefined && <><dt>p99 of its limit</dt><dd>{now?.p99_ms ? `${percent(now.p99_ms / timeout)} of ${timeout} ms` : `at most ${timeout} ms`}</dd></>}</dl>
     {past.failure && past.failure.status !== 404 && <Oops failure={past.failure} again={past.again} />}
     {(past.data?.releases ?? []).length > 0 && <Table flat caption="By release, the last minutes" rows={past.data!.releases!} cols={[
       ["Version", (r) => <>{v(r.version)} <span class="mut">{r.role}</span></>], ["Requests", (r) => rate(r.requests_per_s), "r"],
@@ -71,23 +71,6 @@ function Live({ name, timeout }: { name: string; timeout: number | undefined }) 
 }
 
 /* ---- what answered then ---- */
-
-/** Replays the acts, oldest first, up to a moment. */
-export function stateAt(history: DeploymentAct[], at: number): { champion: number | null; canary: number | null;
-  weight: number; withdrawn: boolean; last: DeploymentAct | null } {
-  const s = { champion: null as number | null, canary: null as number | null, weight: 0, withdrawn: false, last: null as DeploymentAct | null };
-  for (const a of [...history].reverse()) {
-    if ((toMs(a.at) ?? 0) > at) break;
-    s.last = a;
-    if (a.action === "deploy" || a.action === "promote" || a.action === "rollback") {
-      s.champion = a.to; s.canary = null; s.weight = 0; s.withdrawn = false;
-    } else if (a.action === "canary") { s.canary = a.to; s.weight = a.weight; }
-    else if (a.action === "weight") { s.weight = a.weight; if (!a.weight) s.canary = null; }
-    else if (a.action === "withdraw") s.withdrawn = true;
-    else if (a.action === "restore") s.withdrawn = false;
-  }
-  return s;
-}
 
 function Then({ a }: { a: DeploymentAnswer }) {
   const d = a.deployment;

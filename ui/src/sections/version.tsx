@@ -1,5 +1,6 @@
 /* A model version: may it ship, what is it made of, where does it come from. */
 import { useGet, useLoad, get, Failure } from "../lib/api";
+import { pairedByDay } from "../lib/facts";
 import { bytes, column, count, day, hash, num, percent, plural } from "../lib/format";
 import { href, place, withQuery } from "../lib/router";
 import type {
@@ -21,18 +22,6 @@ import { linear } from "../lib/scale";
 import { Table } from "../parts/table";
 
 const enc = encodeURIComponent;
-
-/** Mean difference in percent of the rule's error, with its 95 % half-width,
-    paired by day: the days are the independent pieces, not the rows. */
-export function pairedByDay(days: number[][], a: number, b: number): { mid: number; half: number; days: number } | null {
-  const pairs = days.filter((d) => Number.isFinite(d[a]) && Number.isFinite(d[b]));
-  if (pairs.length < 8) return null;
-  const diff = pairs.map((d) => d[a]! - d[b]!);
-  const n = diff.length, mean = diff.reduce((s, x) => s + x, 0) / n;
-  const sd = Math.sqrt(diff.reduce((s, x) => s + (x - mean) ** 2, 0) / (n - 1));
-  const base = pairs.reduce((s, d) => s + d[b]!, 0) / n;
-  return base ? { mid: mean / base, half: 1.96 * sd / Math.sqrt(n) / base, days: n } : null;
-}
 
 const NAMES: Record<string, string> = { "beats fallback": "Beats the rule", "beats champion": "Beats the champion",
   finite: "Every answer is a number", latency: "p99 of one prediction" };
