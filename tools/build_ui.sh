@@ -38,7 +38,7 @@ mkdir -p "$part"
 # uPlot without what the page does not use of it: see ui/uplot.sed.
 sed -E -f "$ui/uplot.sed" "$modules/uplot/dist/uPlot.esm.js" >"$part/uplot.js"
 NODE_PATH=$modules "$esbuild" "$ui/src/main.tsx" --bundle "--alias:uplot=$part/uplot.js" --minify --format=esm --target=es2022 \
-    --jsx=transform --jsx-factory=h --jsx-fragment=Fragment "--inject:$ui/src/lib/h.ts" --legal-comments=none --charset=utf8 \
+    --jsx=transform --jsx-factory=__jsx --jsx-fragment=__frag "--inject:$ui/src/lib/h.ts" --legal-comments=none --charset=utf8 \
     --tsconfig-raw='{}' --log-level=warning --outfile="$part/app.js"
 rm "$part/uplot.js"
 [ -e "$part/app.css" ] || : >"$part/app.css"

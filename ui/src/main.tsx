@@ -49,6 +49,7 @@ function page(parts: string[]) {
 
 function Section() {
   const [failed, reset] = useErrorBoundary();
+  if (failed) console.error(failed);
   if (failed) return <div class="oops" role="alert"><h1>This section could not be drawn</h1>
     <p>{String(failed)}</p><button onClick={reset}>Try again</button></div>;
   return page(place.value.parts);

@@ -51,7 +51,7 @@ export function LineageMap({ of, own }: { of: Lineage; own: string }) {
       layer.sort((a, b) => weight(a) - weight(b));
     });
   const tall = W < 560, bh = 44, gap = 12;
-  const bw = tall ? Math.min(W, 340) : Math.max(90, Math.min(168, (W - (used.length - 1) * 28) / used.length));
+  const bw = tall ? Math.max(90, Math.min(W, 340)) : Math.max(90, Math.min(168, (W - (used.length - 1) * 28) / used.length));
   const rows = Math.max(1, ...used.map((l) => l.length));
   let down = 0;
   used.forEach((layer, i) => layer.forEach((b, j) => {

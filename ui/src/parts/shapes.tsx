@@ -55,7 +55,7 @@ export function TwoDist({ edges, reference, current, name }: { edges: number[];
     aria-label={`${name}: share of rows per bin, reference and now`}>
     {y.ticks.map((t) => <g key={t}><path class="grid" d={`M${L} ${y(t)}H${W}`} />
       <text x={L - 6} y={y(t) + 4} text-anchor="end">{percent(t)}</text></g>)}
-    {r.map((v, i) => <rect key={i} class="refd" x={L + i * w + 0.5} width={Math.max(0.5, w - 1)}
+    {r.map((v, i) => <rect key={i} class="refd" x={L + i * w + 0.5} width={Math.max(1, w - 1)}
       y={y(v)} height={150 - y(v)}><title>reference {percent(v)}, now {percent(c[i] ?? 0)}</title></rect>)}
     <path d={d} fill="none" stroke="var(--c2)" stroke-width="2" />
     <path class="axis" d={`M${L} 150.5H${W}`} />

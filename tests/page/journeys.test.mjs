@@ -1,0 +1,275 @@
+/* The questions a person comes with, each a journey from `/` in a real browser
+   against a real server with the example's data: ONE is the story of 2023,
+   TWO that of spring 2020, EMPTY a server with nothing. */
+import test, { after } from "node:test";
+import assert from "node:assert/strict";
+import { api, close, open, until } from "./browser.mjs";
+
+const { ONE, TWO, EMPTY } = process.env;
+after(close);
+
+/** A page that counts activations. */
+async function from(url, options = {}) {
+  const page = await open({ url, ...options });
+  let n = 0;
+  page.press = async (locator) => { n++; await locator.click(); };
+  page.within = (most) => assert.ok(n <= most, `${n} activations, at most ${most} are allowed`);
+  return page;
+}
+const lead = (page) => page.locator(".lead").first();
+const row = (page, name) => page.getByRole("row").filter({ hasText: name }).first();
+const nav = (page, name) => page.getByRole("navigation", { name: "Main" }).getByRole("link", { name });
+
+test("1. is it well now: the first sentence says it", async () => {
+  const page = await from(ONE);
+  await until(async () => /next-range is serving/.test(await lead(page).innerText()), "the sentence");
+  const said = await lead(page).innerText();
+  assert.match(said, /v\d+ answers every request/);
+  assert.match(said, /next-close is answered by the rule/);
+  page.within(0);
+  await page.done();
+});
+
+test("2. what is wrong, since when, what was done: call-outs and timeline", async () => {
+  const page = await from(TWO);
+  await page.locator(".call").first().waitFor();
+  const chart = page.getByRole("group", { name: /^Error of the served answers/ });
+  await chart.waitFor();
+  assert.match(await chart.getAttribute("aria-label"), /[1-9]\d* alerts?/);
+  assert.match(await page.locator("main").innerText(), /alert/i);
+  // the keyboard reads the values
+  await chart.focus();
+  await page.keyboard.press("End");
+  await until(async () => /served .* rule/s.test(await page.locator(".read[aria-live]").first().innerText()), "the read-out");
+  page.within(0);
+  await page.done();
+});
+
+test("3. may this version ship: models, version, gate", async () => {
+  const page = await from(ONE);
+  await page.press(nav(page, "Models"));
+  await page.press(row(page, "next-close").getByRole("link", { name: "v1" }).first());
+  await page.getByRole("heading", { level: 1, name: /next-close v1/ }).waitFor();
+  const check = page.getByRole("row").filter({ hasText: "Beats the rule" });
+  await check.waitFor();
+  assert.match(await check.innerText(), /unproven|fail/);
+  assert.match(await lead(page).innerText(), /does not beat the rule/);
+  page.within(3);
+  await page.done();
+});
+
+test("4. put back what worked: the dialog says what the server will do, then it is done", async () => {
+  const before = (await api(ONE, "/api/v1/deployments/next-range")).deployment;
+  const page = await from(ONE);
+  await page.press(page.getByRole("button", { name: "Roll back…" }));
+  const dialog = page.getByRole("dialog");
+  await dialog.locator("ol li").first().waitFor();
+  assert.match(await dialog.innerText(), new RegExp(`v?${before.previous_version}`));
+  assert.equal((await api(ONE, "/api/v1/deployments/next-range")).deployment.revision, before.revision,
+    "a dry run changes nothing");
+  await dialog.getByLabel("Reason, kept in the log").fill("shown by the journey");
+  await page.press(dialog.getByRole("button", { name: `Roll back to v${before.previous_version}` }));
+  await until(async () => (await api(ONE, "/api/v1/deployments/next-range")).deployment.champion_version
+    === before.previous_version, "the rollback");
+  await until(async () => new RegExp(`v${before.previous_version} answers every request`).test(await lead(page).innerText()),
+    "the page to say so");
+  const history = (await api(ONE, "/api/v1/deployments/next-range")).history;
+  assert.equal(history[0].why, "shown by the journey");
+  page.within(2);
+  await api(ONE, "/api/v1/deployments/next-range/rollback", "POST", { why: "and back" });
+  await page.done();
+});
+
+test("5. which run is best, and what differs: sort, mark, x", async () => {
+  const page = await from(ONE);
+  await page.press(nav(page, "Runs"));
+  const grid = page.getByRole("grid", { name: "Runs" });
+  await grid.waitFor();
+  await page.press(grid.getByRole("columnheader", { name: /test_mae/ }).getByRole("button"));
+  await until(async () => (await grid.getByRole("columnheader", { name: /test_mae/ }).getAttribute("aria-sort")) === "ascending", "the order");
+  assert.match(page.url(), /sort=metrics\.test_mae/);
+  await grid.focus();
+  for (const key of ["Home", "Space", "ArrowDown", "Space"]) await page.keyboard.press(key);
+  await until(() => /sel=/.test(page.url()), "the marks in the address");
+  await page.keyboard.press("x");
+  await page.getByRole("heading", { level: 1, name: "Compare 2 runs" }).waitFor();
+  await until(async () => /values? differs?/.test(await page.locator("main").innerText()), "what differs");
+  page.within(3);
+  await page.done();
+});
+
+test("6. did the data change, or the world: monitoring, column", async () => {
+  const page = await from(TWO);
+  await page.press(nav(page, "Monitoring"));
+  await page.press(page.getByRole("link", { name: "next-range" }).first());
+  const columns = page.getByRole("region", { name: "Columns" });
+  await columns.waitFor();
+  await page.press(columns.getByRole("link").last());
+  await page.getByText("reference,", { exact: false }).waitFor();
+  assert.match(await lead(page).innerText(), /columns? drifts?/);
+  assert.match(page.url(), /col=/);
+  page.within(3);
+  await page.done();
+});
+
+test("7. what answered then, made of what, decided why", async () => {
+  const page = await from(ONE);
+  await page.press(nav(page, "Deployments"));
+  await page.press(row(page, "next-range").getByRole("link").first());
+  await page.getByLabel("Moment, UTC").fill("2023-09-15T12:00");
+  await page.getByLabel("Moment, UTC").blur();
+  const card = page.getByRole("region", { name: "What answered then" });
+  await until(async () => /v1 answered 100 %/.test(await card.innerText()), "the answer");
+  assert.match(await card.innerText(), /Decided 2023-08-31/);
+  await page.press(card.getByRole("link", { name: "What it was made of" }));
+  await page.getByText("Dataset prices").first().waitFor();
+  page.within(3);
+  await page.done();
+});
+
+test("8. what is running, how far: it comes by itself", async () => {
+  const page = await from(ONE);
+  await until(async () => /^Live$/.test(await page.locator(".live").innerText()), "the stream");
+  const run = await api(ONE, "/api/v1/flows", "POST", { model: "next-close", until: "train", trials: 2 });
+  const card = page.getByRole("region", { name: "Running now" });
+  await until(async () => /flow\.train/.test(await card.innerText()), "the job on the overview");
+  await card.getByRole("progressbar").first().waitFor();
+  page.within(0);
+  await until(async () => (await api(ONE, `/api/v1/flows/${run.run}`)).ended, "the training", 180000);
+  await until(async () => !/flow\.train/.test(await card.innerText()), "the job to leave");
+  await page.done();
+});
+
+test("10. where does this number come from: lineage", async () => {
+  const page = await from(ONE);
+  await page.press(nav(page, "Models"));
+  await page.press(row(page, "next-range").getByRole("link", { name: "v2" }).first());
+  await page.press(page.getByRole("link", { name: /prices v2/ }).first());
+  await page.getByRole("heading", { level: 1, name: /prices v2/ }).waitFor();
+  await page.goBack();
+  await page.getByRole("heading", { level: 1, name: /next-range v2/ }).waitFor();
+  await page.done();
+});
+
+test("MLflow's links land", async () => {
+  const search = await fetch(ONE + "/api/2.0/mlflow/runs/search", { method: "POST", body: JSON.stringify({ experiment_ids: ["1"], max_results: 1 }) });
+  const id = (await search.json()).runs[0].info.run_id;
+  const page = await open({ url: ONE, path: `/#/experiments/1/runs/${id}` });
+  await until(() => page.url() === `${ONE}/runs/${id}`, "our address");
+  await page.getByText("Parameters").first().waitFor();
+  await page.goto(ONE + "/#/models/next-range/versions/1");
+  await page.getByRole("heading", { level: 1, name: /next-range v1/ }).waitFor();
+  await page.done();
+});
+
+test("the keyboard alone: sections, find, rows, dialogs, and no key acts", async () => {
+  const page = await open({ url: ONE });
+  await page.keyboard.press("g");
+  await page.keyboard.press("m");
+  await page.getByRole("heading", { level: 1, name: "Models" }).waitFor();
+  assert.equal(await page.evaluate(() => document.activeElement?.id), "main");
+  assert.match(await page.title(), /^Models/);
+  await page.keyboard.press("Control+k");
+  await page.getByRole("combobox").fill("prices");
+  await page.keyboard.press("Enter");
+  await page.getByRole("heading", { level: 1, name: /^prices/ }).waitFor();
+  await page.keyboard.press("?");
+  await page.getByRole("dialog", { name: "Keys" }).waitFor();
+  await page.keyboard.press("Escape");
+  await page.getByRole("dialog").waitFor({ state: "detached" });
+  await page.keyboard.press("g");
+  await page.keyboard.press("r");
+  const grid = page.getByRole("grid");
+  await grid.waitFor();
+  await page.keyboard.press("j");
+  await page.keyboard.press("Enter");
+  await page.getByText("Parameters").first().waitFor();
+  await page.done();
+});
+
+test("Escape closes a dialog, focus returns and nothing is done", async () => {
+  const page = await open({ url: ONE });
+  const before = (await api(ONE, "/api/v1/deployments/next-range")).deployment.revision;
+  const button = page.getByRole("button", { name: "Roll back…" });
+  await button.focus();
+  await page.keyboard.press("Enter");
+  await page.getByRole("dialog").waitFor();
+  await page.keyboard.press("Escape");
+  await page.getByRole("dialog").waitFor({ state: "detached" });
+  assert.match(await page.evaluate(() => document.activeElement?.textContent), /Roll back/);
+  assert.equal((await api(ONE, "/api/v1/deployments/next-range")).deployment.revision, before);
+  await page.done();
+});
+
+test("other people's bytes are text: a run's name cannot run", async () => {
+  const evil = '<img src=x onerror="window.hacked=1">';
+  const made = await api(ONE, "/api/2.0/mlflow/runs/create", "POST", { experiment_id: "0", run_name: evil, tags: [{ key: "t", value: evil }] });
+  const id = made.run.info.run_id;
+  await api(ONE, "/api/2.0/mlflow/runs/log-parameter", "POST", { run_id: id, key: "p", value: evil });
+  const page = await open({ url: ONE, path: `/runs/${id}` });
+  await until(async () => (await page.locator("h1").innerText()).includes("<img"), "the name as text");
+  await page.goto(ONE + "/runs?experiment=0");
+  await page.getByRole("grid").getByText("<img", { exact: false }).first().waitFor();
+  assert.equal(await page.evaluate(() => window.hacked), undefined);
+  await api(ONE, "/api/2.0/mlflow/runs/delete", "POST", { run_id: id });
+  await page.done();
+});
+
+test("the first view asks this host only, and little", async () => {
+  const page = await open({ url: ONE });
+  await until(async () => /serving/.test(await lead(page).innerText()), "the sentence");
+  const list = page.requests.filter((r) => !r.startsWith("data:"));
+  assert.ok(list.length <= 9, `${list.length} requests: ${list.join(" ")}`);
+  await page.done();
+});
+
+test("an empty server says in each section what will stand there", async () => {
+  for (const path of ["/", "/data", "/features", "/runs", "/models", "/deployments", "/monitoring", "/flows", "/settings?tab=access", "/rehearsal"]) {
+    const page = await open({ url: EMPTY, path });
+    await page.getByText(/slipway (run|deploy|train|flow|rehearse|token|status)|import mlflow/).first().waitFor();
+    await page.done();
+  }
+});
+
+test("a missing object is told with a way back, other blocks live on", async () => {
+  const page = await open({ url: ONE, path: "/models/nowhere/9" });
+  const alert = page.getByRole("alert").first();
+  await alert.waitFor();
+  assert.match(await alert.innerText(), /404/);
+  await nav(page, "Data").click();
+  await page.getByRole("heading", { level: 1, name: "Data" }).waitFor();
+  await page.done();
+});
+
+test("the view is in the address: reload and Back give it again", async () => {
+  const page = await open({ url: ONE, path: "/runs" });
+  await page.getByRole("grid").waitFor();
+  await page.getByLabel("Filter, in MLflow's words").fill("metrics.test_mae < 0.0072");
+  await page.keyboard.press("Enter");
+  await until(() => page.url().includes("q="), "the filter in the address");
+  const count = () => page.locator("#filter-says").innerText();
+  await until(async () => /^\d+ runs?/.test(await count()), "a count");
+  const said = await count();
+  await page.reload();
+  await until(async () => (await count()) === said, "the same list");
+  await page.getByLabel("Filter, in MLflow's words").fill("metrics.test_mae <");
+  await page.keyboard.press("Enter");
+  await page.getByRole("alert").waitFor(); // the server's sentence
+  await page.goBack();
+  await until(async () => (await count()) === said, "the list before");
+  await page.done();
+});
+
+test("a lost stream is said, and comes back", async () => {
+  const page = await open({ url: ONE });
+  await until(async () => /^Live$/.test(await page.locator(".live").innerText()), "the stream");
+  await page.context().setOffline(true);
+  // an open stream outlives being offline in the emulation: a new page shows it
+  await page.context().setOffline(false);
+  await page.route("**/api/v1/stream", (r) => r.abort());
+  await page.reload();
+  await until(async () => /Not live/.test(await page.locator(".live").innerText()), "the loss");
+  await page.unroute("**/api/v1/stream");
+  await until(async () => /^Live$/.test(await page.locator(".live").innerText()), "the way back", 20000);
+  await page.done();
+});
