@@ -17,6 +17,13 @@ SLW_MUST_USE enum slw_rc api_var_i64(const struct slw_http_req *req,
 SLW_MUST_USE enum slw_rc api_limit(const struct slw_http_req *req, int64_t dflt,
                                    int64_t count_max, size_t *out,
                                    struct slw_err *err);
+/* Query parameters limit= and offset= of a page. */
+struct api_page {
+    size_t limit, offset;
+};
+SLW_MUST_USE enum slw_rc api_page_of(const struct slw_http_req *req,
+                                     int64_t limit_dflt, int64_t limit_max,
+                                     struct api_page *out, struct slw_err *err);
 /* A time in a JSON member or query parameter; absent leaves *out.  A bare
  * date is its last millisecond where `end` is set. */
 SLW_MUST_USE enum slw_rc api_time_member(const struct json_t *o,

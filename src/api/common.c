@@ -46,6 +46,20 @@ api_limit(const struct slw_http_req *req, int64_t dflt, int64_t count_max,
     return SLW_OK;
 }
 
+enum slw_rc
+api_page_of(const struct slw_http_req *req, int64_t limit_dflt,
+            int64_t limit_max, struct api_page *out, struct slw_err *err)
+{
+    int64_t offset = 0;
+    size_t limit = 0;
+    TRY(api_limit(req, limit_dflt, limit_max, &limit, err));
+    TRY(slw_http_query_i64(req, "offset", 0, &offset, err));
+    if (offset < 0)
+        return slw_fail(err, SLW_INVALID, "offset must not be negative");
+    *out = (struct api_page){.limit = limit, .offset = (size_t)offset};
+    return SLW_OK;
+}
+
 static enum slw_rc
 time_text(struct slw_str s, const char *key, bool end, int64_t *out,
           struct slw_err *err)

@@ -41,8 +41,9 @@ api_monitors_get(struct slw_http_req *req, struct slw_http_res *res,
 {
     struct slw_api *api = req->app;
     struct slw_str name = slw_http_var(req, "name"), def;
-    size_t limit = 0;
-    TRY(api_limit(req, 20, 1000, &limit, err));
+    struct api_page page;
+    int64_t total = 0;
+    TRY(api_page_of(req, 20, 1000, &page, err));
     SLW_AUTO(slw_tx, tx);
     TRY(slw_tx_read(&tx, api->store, err));
     TRY(slw_monitor_get(&tx, name, req->arena, &def, err));
@@ -52,9 +53,11 @@ api_monitors_get(struct slw_http_req *req, struct slw_http_res *res,
     slw_jw_kstr(&w, "name", name);
     slw_jw_kraw(&w, "definition", def);
     slw_jw_key(&w, "windows");
-    TRY(slw_monitor_windows(&tx, name, limit, &w, err));
+    TRY(slw_monitor_window_page(&tx, name, page.offset, page.limit, &w, &total,
+                                err));
+    slw_jw_ki64(&w, "total", total);
     slw_jw_key(&w, "alerts");
-    TRY(slw_monitor_alerts(&tx, name, SLW_STR(""), limit, &w, err));
+    TRY(slw_monitor_alerts(&tx, name, SLW_STR(""), page.limit, &w, err));
     slw_jw_obj_end(&w);
     return SLW_OK;
 }
@@ -157,16 +160,19 @@ api_alerts_list(struct slw_http_req *req, struct slw_http_res *res,
                 struct slw_err *err)
 {
     struct slw_api *api = req->app;
-    size_t limit = 0;
-    TRY(api_limit(req, 100, 1000, &limit, err));
+    struct api_page page;
+    int64_t total = 0;
+    TRY(api_page_of(req, 100, 1000, &page, err));
     SLW_AUTO(slw_tx, tx);
     TRY(slw_tx_read(&tx, api->store, err));
     struct slw_jw w;
     slw_jw_init(&w, &res->body);
     slw_jw_obj(&w);
     slw_jw_key(&w, "alerts");
-    TRY(slw_monitor_alerts(&tx, slw_http_query(req, "deployment"),
-                           slw_http_query(req, "state"), limit, &w, err));
+    TRY(slw_monitor_alert_page(&tx, slw_http_query(req, "deployment"),
+                               slw_http_query(req, "state"), page.offset,
+                               page.limit, &w, &total, err));
+    slw_jw_ki64(&w, "total", total);
     slw_jw_obj_end(&w);
     return SLW_OK;
 }
@@ -212,15 +218,18 @@ api_flows_list(struct slw_http_req *req, struct slw_http_res *res,
                struct slw_err *err)
 {
     struct slw_api *api = req->app;
-    size_t limit = 0;
-    TRY(api_limit(req, 50, 1000, &limit, err));
+    struct api_page page;
+    int64_t total = 0;
+    TRY(api_page_of(req, 50, 1000, &page, err));
     SLW_AUTO(slw_tx, tx);
     TRY(slw_tx_read(&tx, api->store, err));
     struct slw_jw w;
     slw_jw_init(&w, &res->body);
     slw_jw_obj(&w);
     slw_jw_key(&w, "flows");
-    TRY(slw_flow_run_list(&tx, slw_http_query(req, "model"), limit, &w, err));
+    TRY(slw_flow_run_page(&tx, slw_http_query(req, "model"), page.offset,
+                          page.limit, &w, &total, err));
+    slw_jw_ki64(&w, "total", total);
     slw_jw_obj_end(&w);
     return SLW_OK;
 }
@@ -283,15 +292,18 @@ api_decisions_list(struct slw_http_req *req, struct slw_http_res *res,
                    struct slw_err *err)
 {
     struct slw_api *api = req->app;
-    size_t limit = 0;
-    TRY(api_limit(req, 50, 1000, &limit, err));
+    struct api_page page;
+    int64_t total = 0;
+    TRY(api_page_of(req, 50, 1000, &page, err));
     SLW_AUTO(slw_tx, tx);
     TRY(slw_tx_read(&tx, api->store, err));
     struct slw_jw w;
     slw_jw_init(&w, &res->body);
     slw_jw_obj(&w);
     slw_jw_key(&w, "decisions");
-    TRY(slw_flow_decisions(&tx, slw_http_query(req, "model"), limit, &w, err));
+    TRY(slw_flow_decision_page(&tx, slw_http_query(req, "model"), page.offset,
+                               page.limit, &w, &total, err));
+    slw_jw_ki64(&w, "total", total);
     slw_jw_obj_end(&w);
     return SLW_OK;
 }

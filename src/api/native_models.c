@@ -9,9 +9,28 @@
 
 #include <math.h>
 
+/* Which versions of a model are shown. */
+struct version_page {
+    struct api_page page;
+    bool oldest_first;
+};
+
+static enum slw_rc
+version_page_of(struct slw_http_req *req, int64_t dflt,
+                struct version_page *out, struct slw_err *err)
+{
+    struct slw_str sort = slw_http_query(req, "sort");
+    TRY(api_page_of(req, dflt, 1000, &out->page, err));
+    out->oldest_first = slw_str_eqz(sort, "version");
+    if (sort.ptr && !out->oldest_first && !slw_str_eqz(sort, "-version"))
+        return slw_fail(err, SLW_INVALID,
+                        "versions are sorted by version or -version");
+    return SLW_OK;
+}
+
 static enum slw_rc
 write_model(struct slw_tx *tx, struct slw_str name, struct slw_arena *a,
-            struct slw_jw *w, struct slw_err *err)
+            const struct version_page *p, struct slw_jw *w, struct slw_err *err)
 {
     slw_jw_obj(w);
     slw_jw_kstr(w, "name", name);
@@ -31,8 +50,10 @@ write_model(struct slw_tx *tx, struct slw_str name, struct slw_arena *a,
     slw_jw_obj_end(w);
     struct slw_version *versions = NULL;
     size_t count = 0;
-    enum slw_rc rc =
-        slw_registry_version_list(tx, name, a, &versions, &count, err);
+    int64_t total = 0;
+    enum slw_rc rc = slw_registry_version_page(tx, name, p->oldest_first,
+                                               p->page.offset, p->page.limit, a,
+                                               &versions, &count, &total, err);
     if (rc != SLW_OK && (rc != SLW_NOT_FOUND || !defined))
         return rc;
     slw_jw_key(w, "versions");
@@ -40,6 +61,7 @@ write_model(struct slw_tx *tx, struct slw_str name, struct slw_arena *a,
     for (size_t i = 0; i < count; i++)
         slw_registry_version_write(w, &versions[i]);
     slw_jw_arr_end(w);
+    slw_jw_ki64(w, "total", total);
     slw_jw_obj_end(w);
     return SLW_OK;
 }
@@ -51,6 +73,8 @@ api_models_list(struct slw_http_req *req, struct slw_http_res *res,
     struct slw_api *api = req->app;
     struct slw_str *defined = NULL, *registered = NULL;
     size_t defined_count = 0, registered_count = 0;
+    struct version_page page;
+    TRY(version_page_of(req, 20, &page, err));
     SLW_AUTO(slw_tx, tx);
     TRY(slw_tx_read(&tx, api->store, err));
     TRY(slw_train_model_list(&tx, req->arena, &defined, &defined_count, err));
@@ -62,13 +86,13 @@ api_models_list(struct slw_http_req *req, struct slw_http_res *res,
     slw_jw_key(&w, "models");
     slw_jw_arr(&w);
     for (size_t i = 0; i < defined_count; i++)
-        TRY(write_model(&tx, defined[i], req->arena, &w, err));
+        TRY(write_model(&tx, defined[i], req->arena, &page, &w, err));
     for (size_t i = 0; i < registered_count; i++) {
         bool seen = false;
         for (size_t k = 0; k < defined_count; k++)
             seen = seen || slw_str_eq(defined[k], registered[i]);
         if (!seen)
-            TRY(write_model(&tx, registered[i], req->arena, &w, err));
+            TRY(write_model(&tx, registered[i], req->arena, &page, &w, err));
     }
     slw_jw_arr_end(&w);
     slw_jw_obj_end(&w);
@@ -80,11 +104,14 @@ api_models_get(struct slw_http_req *req, struct slw_http_res *res,
                struct slw_err *err)
 {
     struct slw_api *api = req->app;
+    struct version_page page;
+    TRY(version_page_of(req, 1000, &page, err));
     SLW_AUTO(slw_tx, tx);
     TRY(slw_tx_read(&tx, api->store, err));
     struct slw_jw w;
     slw_jw_init(&w, &res->body);
-    return write_model(&tx, slw_http_var(req, "name"), req->arena, &w, err);
+    return write_model(&tx, slw_http_var(req, "name"), req->arena, &page, &w,
+                       err);
 }
 
 enum slw_rc

@@ -80,6 +80,16 @@ SLW_MUST_USE enum slw_rc slw_flow_run_list(struct slw_tx *tx,
                                            struct slw_str model,
                                            size_t count_max, struct slw_jw *w,
                                            struct slw_err *err);
+/* A page of them, and how many there are. */
+SLW_MUST_USE enum slw_rc slw_flow_run_page(struct slw_tx *tx,
+                                           struct slw_str model, size_t offset,
+                                           size_t limit, struct slw_jw *w,
+                                           int64_t *out_total,
+                                           struct slw_err *err);
+SLW_MUST_USE enum slw_rc
+slw_flow_decision_page(struct slw_tx *tx, struct slw_str model, size_t offset,
+                       size_t limit, struct slw_jw *w, int64_t *out_total,
+                       struct slw_err *err);
 /* Decisions about triggers, newest first: at, model, trigger, fired, reason. */
 SLW_MUST_USE enum slw_rc slw_flow_decisions(struct slw_tx *tx,
                                             struct slw_str model,

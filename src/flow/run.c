@@ -33,7 +33,9 @@ static const char SQL_RUN_REMARK[] =
     "UPDATE flow_run SET reason = ?2 WHERE id = ?1 AND ended_at_ms = 0";
 static const char SQL_RUN_LIST[] =
     "SELECT " COLUMNS " FROM flow_run WHERE ?1 = '' OR model = ?1"
-    " ORDER BY id DESC LIMIT ?2";
+    " ORDER BY id DESC LIMIT ?2 OFFSET ?3";
+static const char SQL_RUN_COUNT[] =
+    "SELECT count(*) FROM flow_run WHERE ?1 = '' OR model = ?1";
 static const char SQL_STEP_ADD[] =
     "INSERT INTO flow_step(run_id, step, at_ms, reason, detail)"
     " VALUES(?1, ?2, ?3, ?4, ?5)";
@@ -45,7 +47,9 @@ static const char SQL_DECISION_ADD[] =
     " VALUES(?1, ?2, ?3, ?4, ?5, ?6)";
 static const char SQL_DECISIONS[] =
     "SELECT at_ms, model, trigger, fired, reason, run_id FROM flow_decision"
-    " WHERE ?1 = '' OR model = ?1 ORDER BY id DESC LIMIT ?2";
+    " WHERE ?1 = '' OR model = ?1 ORDER BY id DESC LIMIT ?2 OFFSET ?3";
+static const char SQL_DECISION_COUNT[] =
+    "SELECT count(*) FROM flow_decision WHERE ?1 = '' OR model = ?1";
 static const char SQL_MARK_GET[] =
     "SELECT value FROM flow_mark WHERE name = ?1";
 static const char SQL_MARK_PUT[] =
@@ -296,10 +300,34 @@ enum slw_rc
 slw_flow_decisions(struct slw_tx *tx, struct slw_str model, size_t count_max,
                    struct slw_jw *w, struct slw_err *err)
 {
+    int64_t total = 0;
+    return slw_flow_decision_page(tx, model, 0, count_max, w, &total, err);
+}
+
+static enum slw_rc
+count_of(struct slw_tx *tx, const char *sql, struct slw_str model, int64_t *out,
+         struct slw_err *err)
+{
+    bool row = false;
+    SLW_AUTO(slw_stmt, st);
+    TRY(slw_stmt_prepare(&st, tx, sql, err));
+    slw_stmt_str(&st, 1, model.ptr ? model : SLW_STR(""));
+    TRY(slw_stmt_step(&st, &row, err));
+    *out = row ? slw_col_i64(&st, 0) : 0;
+    return SLW_OK;
+}
+
+enum slw_rc
+slw_flow_decision_page(struct slw_tx *tx, struct slw_str model, size_t offset,
+                       size_t limit, struct slw_jw *w, int64_t *out_total,
+                       struct slw_err *err)
+{
+    TRY(count_of(tx, SQL_DECISION_COUNT, model, out_total, err));
     SLW_AUTO(slw_stmt, st);
     TRY(slw_stmt_prepare(&st, tx, SQL_DECISIONS, err));
     slw_stmt_str(&st, 1, model.ptr ? model : SLW_STR(""));
-    slw_stmt_i64(&st, 2, (int64_t)count_max);
+    slw_stmt_i64(&st, 2, (int64_t)limit);
+    slw_stmt_i64(&st, 3, (int64_t)offset);
     slw_jw_arr(w);
     for (;;) {
         bool row = false;
@@ -393,11 +421,22 @@ enum slw_rc
 slw_flow_run_list(struct slw_tx *tx, struct slw_str model, size_t count_max,
                   struct slw_jw *w, struct slw_err *err)
 {
+    int64_t total = 0;
+    return slw_flow_run_page(tx, model, 0, count_max, w, &total, err);
+}
+
+enum slw_rc
+slw_flow_run_page(struct slw_tx *tx, struct slw_str model, size_t offset,
+                  size_t limit, struct slw_jw *w, int64_t *out_total,
+                  struct slw_err *err)
+{
     SLW_AUTO(slw_arena, a);
+    TRY(count_of(tx, SQL_RUN_COUNT, model, out_total, err));
     SLW_AUTO(slw_stmt, st);
     TRY(slw_stmt_prepare(&st, tx, SQL_RUN_LIST, err));
     slw_stmt_str(&st, 1, model.ptr ? model : SLW_STR(""));
-    slw_stmt_i64(&st, 2, (int64_t)count_max);
+    slw_stmt_i64(&st, 2, (int64_t)limit);
+    slw_stmt_i64(&st, 3, (int64_t)offset);
     slw_jw_arr(w);
     for (;;) {
         struct flow_run run;

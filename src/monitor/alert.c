@@ -27,7 +27,10 @@ static const char SQL_ALERT_LIST[] =
     " raised_at_ms, last_at_ms, seen_count, from_ms, to_ms, reason, detail,"
     " closed_at_ms, acknowledged_by FROM monitor_alert"
     " WHERE (?1 = '' OR deployment = ?1) AND (?2 = '' OR state = ?2)"
-    " ORDER BY id DESC LIMIT ?3";
+    " ORDER BY id DESC LIMIT ?3 OFFSET ?4";
+static const char SQL_ALERT_TOTAL[] =
+    "SELECT count(*) FROM monitor_alert"
+    " WHERE (?1 = '' OR deployment = ?1) AND (?2 = '' OR state = ?2)";
 
 static enum slw_rc
 find_open(struct slw_tx *tx, const struct monitor_alert *al, int64_t *out_id,
@@ -154,11 +157,34 @@ slw_monitor_alerts(struct slw_tx *tx, struct slw_str deployment,
                    struct slw_str state, size_t count_max, struct slw_jw *w,
                    struct slw_err *err)
 {
+    int64_t total = 0;
+    return slw_monitor_alert_page(tx, deployment, state, 0, count_max, w,
+                                  &total, err);
+}
+
+enum slw_rc
+slw_monitor_alert_page(struct slw_tx *tx, struct slw_str deployment,
+                       struct slw_str state, size_t offset, size_t limit,
+                       struct slw_jw *w, int64_t *out_total,
+                       struct slw_err *err)
+{
+    bool counted = false;
+    if (!deployment.ptr)
+        deployment = SLW_STR("");
+    if (!state.ptr)
+        state = SLW_STR("");
+    SLW_AUTO(slw_stmt, count);
+    TRY(slw_stmt_prepare(&count, tx, SQL_ALERT_TOTAL, err));
+    slw_stmt_str(&count, 1, deployment);
+    slw_stmt_str(&count, 2, state);
+    TRY(slw_stmt_step(&count, &counted, err));
+    *out_total = counted ? slw_col_i64(&count, 0) : 0;
     SLW_AUTO(slw_stmt, st);
     TRY(slw_stmt_prepare(&st, tx, SQL_ALERT_LIST, err));
-    slw_stmt_str(&st, 1, deployment.ptr ? deployment : SLW_STR(""));
-    slw_stmt_str(&st, 2, state.ptr ? state : SLW_STR(""));
-    slw_stmt_i64(&st, 3, (int64_t)count_max);
+    slw_stmt_str(&st, 1, deployment);
+    slw_stmt_str(&st, 2, state);
+    slw_stmt_i64(&st, 3, (int64_t)limit);
+    slw_stmt_i64(&st, 4, (int64_t)offset);
     slw_jw_arr(w);
     for (;;) {
         bool row = false;

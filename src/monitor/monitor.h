@@ -65,6 +65,22 @@ SLW_MUST_USE enum slw_rc slw_monitor_windows(struct slw_tx *tx,
                                              struct slw_str name,
                                              size_t count_max, struct slw_jw *w,
                                              struct slw_err *err);
+/* A page of them, and how many there are. */
+SLW_MUST_USE enum slw_rc
+slw_monitor_window_page(struct slw_tx *tx, struct slw_str name, size_t offset,
+                        size_t limit, struct slw_jw *w, int64_t *out_total,
+                        struct slw_err *err);
+/* Error over time: predictions with event time in [from_ms, to_ms] and the
+ * labels known by now_ms, by day or, where these are more than point_max, by
+ * several days: array of {"t" (ms, first of the days), "model_error",
+ * "rule_error" (mean |label - answer|), "rows"}.  Days without a label are
+ * left out.
+ * Errors LIMIT: too many predictions in the range */
+SLW_MUST_USE enum slw_rc slw_monitor_errors(struct slw_store *s, int64_t now_ms,
+                                            struct slw_str deployment,
+                                            int64_t from_ms, int64_t to_ms,
+                                            size_t point_max, struct slw_jw *w,
+                                            struct slw_err *err);
 /* Task "monitor.judge" (needs DuckDB): judge one range of feature rows
  * against another, no deployment needed: {"views": [names], "reference":
  * {"from_ms","to_ms"}, "window": {"from_ms","to_ms"}, "drift": {…}, "at_ms":
@@ -82,6 +98,12 @@ SLW_MUST_USE enum slw_rc slw_monitor_alerts(struct slw_tx *tx,
                                             struct slw_str state,
                                             size_t count_max, struct slw_jw *w,
                                             struct slw_err *err);
+/* A page of them, and how many there are. */
+SLW_MUST_USE enum slw_rc
+slw_monitor_alert_page(struct slw_tx *tx, struct slw_str deployment,
+                       struct slw_str state, size_t offset, size_t limit,
+                       struct slw_jw *w, int64_t *out_total,
+                       struct slw_err *err);
 SLW_MUST_USE enum slw_rc slw_monitor_alert_ack(struct slw_tx *tx,
                                                int64_t now_ms, int64_t id,
                                                struct slw_str who,

@@ -52,6 +52,25 @@ size_t monitor_decide(struct monitor_column *cols, size_t count,
 void monitor_columns_write(struct slw_jw *w, const struct monitor_column *cols,
                            size_t count);
 
+/* One prediction with its label. */
+struct monitor_row {
+    struct slw_str key;
+    int64_t event_ms;
+    double model_y, rule_y, label; /* NaN: none */
+    const double *x;               /* window.c only */
+    bool of_champion;
+    size_t order; /* of writing */
+};
+#define MONITOR_ROW_MAX 2000000
+/* Sort by event time and key, and keep of each pair the last one asked for;
+ * returns how many are left. */
+size_t monitor_rows_settle(struct monitor_row *rows, size_t count);
+/* Labels known by now_ms into settled rows. */
+SLW_MUST_USE enum slw_rc
+monitor_rows_label(struct slw_tx *tx, struct slw_str deployment,
+                   int64_t from_ms, int64_t to_ms, int64_t now_ms,
+                   struct monitor_row *rows, size_t count, struct slw_err *err);
+
 /* Raise or count an alert, and close the kind's open ones when `bad` is
  * false.  *out_raised: a new row and event. */
 struct monitor_alert {

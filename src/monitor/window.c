@@ -12,30 +12,17 @@
 #include "store/blob.h"
 #include "train/train.h"
 
-static const char SQL_LABELS[] =
-    "SELECT key, event_ms, value FROM monitor_label WHERE deployment = ?1"
-    " AND event_ms BETWEEN ?2 AND ?3 AND known_ms <= ?4"
-    " ORDER BY event_ms, key";
 static const char SQL_WINDOW_ADD[] =
     "INSERT INTO monitor_window(deployment, from_ms, to_ms, judged_at_ms,"
     " verdict, result) VALUES(?1, ?2, ?3, ?4, ?5, ?6)";
 static const char SQL_WINDOW_LIST[] =
     "SELECT result FROM monitor_window WHERE deployment = ?1"
-    " ORDER BY id DESC LIMIT ?2";
+    " ORDER BY id DESC LIMIT ?2 OFFSET ?3";
+static const char SQL_WINDOW_TOTAL[] =
+    "SELECT count(*) FROM monitor_window WHERE deployment = ?1";
 
-#define WINDOW_ROW_MAX 2000000
 #define PERF_CONFIDENCE 0.95
 #define PERF_MIN_LABELS 40
-
-/* One prediction of the window. */
-struct row {
-    struct slw_str key;
-    int64_t event_ms;
-    double model_y, rule_y, label; /* NaN: none */
-    const double *x;
-    bool of_champion;
-    size_t order; /* of writing */
-};
 
 struct window {
     struct slw_store *store;
@@ -45,7 +32,7 @@ struct window {
     struct slw_json def, release;
     struct slw_deployment deployment;
     struct slw_signature sig;
-    struct row *rows;
+    struct monitor_row *rows;
     size_t row_count, row_cap;
     int64_t perf_from_ms; /* performance may look at a longer stretch */
     /* results */
@@ -106,18 +93,18 @@ keep_row(void *ctx, const struct slw_prediction *p, struct slw_err *err)
     struct window *w = ctx;
     if (p->column_count != w->sig.column_count)
         return SLW_OK; /* of a release with other columns */
-    if (w->row_count == WINDOW_ROW_MAX)
+    if (w->row_count == MONITOR_ROW_MAX)
         return slw_fail(err, SLW_LIMIT,
                         "more than %d predictions in the window; choose a "
                         "shorter one",
-                        WINDOW_ROW_MAX);
+                        MONITOR_ROW_MAX);
     if (w->row_count == w->row_cap) {
         w->row_cap = w->row_cap ? 2 * w->row_cap : 1024;
         w->rows = slw_realloc(w->rows, w->row_cap * sizeof *w->rows);
     }
     double *x = SLW_ARENA_NEW(&w->arena, double, p->column_count + 1);
     memcpy(x, p->x, p->column_count * sizeof *x);
-    w->rows[w->row_count] = (struct row){
+    w->rows[w->row_count] = (struct monitor_row){
         .key = slw_arena_str(&w->arena, p->key),
         .event_ms = p->event_ms,
         .model_y = p->model_y,
@@ -130,76 +117,17 @@ keep_row(void *ctx, const struct slw_prediction *p, struct slw_err *err)
     return SLW_OK;
 }
 
-static int
-by_event_and_key(const void *pa, const void *pb)
-{
-    const struct row *a = pa, *b = pb;
-    if (a->event_ms != b->event_ms)
-        return a->event_ms < b->event_ms ? -1 : 1;
-    int c = slw_str_cmp(a->key, b->key);
-    if (c)
-        return c;
-    return a->order < b->order ? -1 : a->order > b->order;
-}
-
-/* One prediction an entity and instant: the last one asked for. */
-static void
-drop_repeats(struct window *w)
-{
-    size_t kept = 0;
-    for (size_t i = 0; i < w->row_count; i++) {
-        bool last = i + 1 == w->row_count ||
-                    w->rows[i].event_ms != w->rows[i + 1].event_ms ||
-                    w->rows[i].key.len == 0 ||
-                    !slw_str_eq(w->rows[i].key, w->rows[i + 1].key);
-        if (last)
-            w->rows[kept++] = w->rows[i];
-    }
-    w->row_count = kept;
-}
-
-/* Both are sorted by event time and key: one walk joins them. */
-static enum slw_rc
-join_labels(struct window *w, struct slw_tx *tx, struct slw_err *err)
-{
-    size_t at = 0;
-    SLW_AUTO(slw_stmt, st);
-    TRY(slw_stmt_prepare(&st, tx, SQL_LABELS, err));
-    slw_stmt_str(&st, 1, w->name);
-    slw_stmt_i64(&st, 2, w->perf_from_ms);
-    slw_stmt_i64(&st, 3, w->to_ms);
-    slw_stmt_i64(&st, 4, w->now_ms);
-    for (;;) {
-        bool got = false;
-        TRY(slw_stmt_step(&st, &got, err));
-        if (!got)
-            return SLW_OK;
-        struct row wanted = {.key = slw_col_str(&st, 0),
-                             .event_ms = slw_col_i64(&st, 1)};
-        while (at < w->row_count) {
-            wanted.order = w->rows[at].order;
-            if (by_event_and_key(&w->rows[at], &wanted) >= 0)
-                break;
-            at++;
-        }
-        if (at < w->row_count && w->rows[at].event_ms == wanted.event_ms &&
-            slw_str_eq(w->rows[at].key, wanted.key))
-            w->rows[at].label = slw_col_f64(&st, 2);
-    }
-}
-
 static enum slw_rc
 window_read(struct window *w, struct slw_err *err)
 {
     int64_t from = w->perf_from_ms < w->from_ms ? w->perf_from_ms : w->from_ms;
     TRY(slw_serve_log_scan(w->store, w->name, from, w->to_ms, keep_row, w,
                            err));
-    if (w->row_count)
-        qsort(w->rows, w->row_count, sizeof *w->rows, by_event_and_key);
-    drop_repeats(w);
+    w->row_count = monitor_rows_settle(w->rows, w->row_count);
     SLW_AUTO(slw_tx, tx);
     TRY(slw_tx_read(&tx, w->store, err));
-    return join_labels(w, &tx, err);
+    return monitor_rows_label(&tx, w->name, w->perf_from_ms, w->to_ms,
+                              w->now_ms, w->rows, w->row_count, err);
 }
 
 /* ---- drift ---- */
@@ -300,7 +228,7 @@ next_day(struct window *w, size_t *at, double test_error, struct day_error *out)
     *out = (struct day_error){0};
     int64_t day = INT64_MIN;
     for (; *at < w->row_count; (*at)++) {
-        const struct row *r = &w->rows[*at];
+        const struct monitor_row *r = &w->rows[*at];
         int64_t d = r->event_ms / w->how.block_ms;
         if (out->count && d != day)
             break;
@@ -573,10 +501,26 @@ enum slw_rc
 slw_monitor_windows(struct slw_tx *tx, struct slw_str name, size_t count_max,
                     struct slw_jw *w, struct slw_err *err)
 {
+    int64_t total = 0;
+    return slw_monitor_window_page(tx, name, 0, count_max, w, &total, err);
+}
+
+enum slw_rc
+slw_monitor_window_page(struct slw_tx *tx, struct slw_str name, size_t offset,
+                        size_t limit, struct slw_jw *w, int64_t *out_total,
+                        struct slw_err *err)
+{
+    bool counted = false;
+    SLW_AUTO(slw_stmt, count);
+    TRY(slw_stmt_prepare(&count, tx, SQL_WINDOW_TOTAL, err));
+    slw_stmt_str(&count, 1, name);
+    TRY(slw_stmt_step(&count, &counted, err));
+    *out_total = counted ? slw_col_i64(&count, 0) : 0;
     SLW_AUTO(slw_stmt, st);
     TRY(slw_stmt_prepare(&st, tx, SQL_WINDOW_LIST, err));
     slw_stmt_str(&st, 1, name);
-    slw_stmt_i64(&st, 2, (int64_t)count_max);
+    slw_stmt_i64(&st, 2, (int64_t)limit);
+    slw_stmt_i64(&st, 3, (int64_t)offset);
     slw_jw_arr(w);
     for (;;) {
         bool row = false;

@@ -80,6 +80,12 @@ SLW_MUST_USE enum slw_rc
 slw_registry_version_list(struct slw_tx *tx, struct slw_str model,
                           struct slw_arena *a, struct slw_version **out,
                           size_t *out_count, struct slw_err *err);
+/* A page of them, newest or oldest first.
+ * Out  *out_total: how many there are */
+SLW_MUST_USE enum slw_rc slw_registry_version_page(
+    struct slw_tx *tx, struct slw_str model, bool oldest_first, size_t offset,
+    size_t limit, struct slw_arena *a, struct slw_version **out,
+    size_t *out_count, int64_t *out_total, struct slw_err *err);
 /* Names of registered models. */
 SLW_MUST_USE enum slw_rc slw_registry_model_list(struct slw_tx *tx,
                                                  struct slw_arena *a,

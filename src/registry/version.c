@@ -30,6 +30,12 @@ static const char SQL_BY_RELEASE[] =
     "SELECT id FROM registry_version WHERE release = ?1 ORDER BY id LIMIT 1";
 static const char SQL_LIST[] = "SELECT v.id" FROM " WHERE m.name = ?1"
                                " ORDER BY v.version DESC";
+static const char SQL_PAGE[] = "SELECT v.id" FROM " WHERE m.name = ?1"
+                               " ORDER BY v.version DESC LIMIT ?2 OFFSET ?3";
+static const char SQL_PAGE_OLDEST[] = "SELECT v.id" FROM " WHERE m.name = ?1"
+                                      " ORDER BY v.version LIMIT ?2 OFFSET ?3";
+static const char SQL_COUNT[] =
+    "SELECT count(*) FROM registry_version WHERE model_id = ?1";
 static const char SQL_LATEST[] =
     "SELECT v.id" FROM " WHERE m.name = ?1 AND v.stage = ?2"
     " ORDER BY v.version DESC LIMIT 1";
@@ -345,6 +351,45 @@ slw_registry_version_list(struct slw_tx *tx, struct slw_str model,
         TRY(registry_version_by_id(tx, ids[i], a, &versions[i], err));
     *out = versions;
     *out_count = count;
+    return SLW_OK;
+}
+
+enum slw_rc
+slw_registry_version_page(struct slw_tx *tx, struct slw_str model,
+                          bool oldest_first, size_t offset, size_t limit,
+                          struct slw_arena *a, struct slw_version **out,
+                          size_t *out_count, int64_t *out_total,
+                          struct slw_err *err)
+{
+    int64_t model_id = 0;
+    int64_t *ids = SLW_ARENA_NEW(a, int64_t, limit + 1);
+    size_t count = 0;
+    bool row = false;
+    TRY(registry_model_id(tx, model, &model_id, err));
+    SLW_AUTO(slw_stmt, total);
+    TRY(slw_stmt_prepare(&total, tx, SQL_COUNT, err));
+    slw_stmt_i64(&total, 1, model_id);
+    TRY(slw_stmt_step(&total, &row, err));
+    {
+        SLW_AUTO(slw_stmt, st);
+        TRY(slw_stmt_prepare(&st, tx, oldest_first ? SQL_PAGE_OLDEST : SQL_PAGE,
+                             err));
+        slw_stmt_str(&st, 1, model);
+        slw_stmt_i64(&st, 2, (int64_t)limit);
+        slw_stmt_i64(&st, 3, (int64_t)offset);
+        for (bool more = true; more;) {
+            TRY(slw_stmt_step(&st, &more, err));
+            if (more)
+                ids[count++] = slw_col_i64(&st, 0);
+        }
+    }
+    struct slw_version *versions =
+        SLW_ARENA_NEW(a, struct slw_version, count + 1);
+    for (size_t i = 0; i < count; i++)
+        TRY(registry_version_by_id(tx, ids[i], a, &versions[i], err));
+    *out = versions;
+    *out_count = count;
+    *out_total = row ? slw_col_i64(&total, 0) : 0;
     return SLW_OK;
 }
 

@@ -218,7 +218,7 @@ reading(const struct slw_serve *s, int back)
 
 static void
 write_points(struct slw_serve *s, struct serve_slot *slot, int count,
-             struct slw_jw *w)
+             int64_t now_ms, struct slw_jw *w)
 {
     int step = (count + POINT_MAX - 1) / POINT_MAX;
     slw_jw_key(w, "points");
@@ -231,8 +231,8 @@ write_points(struct slw_serve *s, struct serve_slot *slot, int count,
             at_ns = s->figures_ns[reading(s, back)];
         }
         slw_jw_obj(w);
-        slw_jw_kf64(w, "ago_s",
-                    (double)(s->figures_ns[reading(s, 0)] - at_ns) * 1e-9);
+        slw_jw_ki64(w, "t_ms",
+                    now_ms - (s->figures_ns[reading(s, 0)] - at_ns) / 1000000);
         write_sum(w, &sum);
         slw_jw_obj_end(w);
     }
@@ -273,7 +273,8 @@ write_releases(struct slw_serve *s, struct serve_slot *slot, int count,
 
 enum slw_rc
 slw_serve_figures_of(struct slw_serve *s, struct slw_str deployment,
-                     int64_t seconds, struct slw_jw *w, struct slw_err *err)
+                     int64_t seconds, int64_t now_ms, struct slw_jw *w,
+                     struct slw_err *err)
 {
     struct serve_slot *slot = serve_slot_find(s, deployment);
     if (!slot)
@@ -289,7 +290,7 @@ slw_serve_figures_of(struct slw_serve *s, struct slw_str deployment,
     slw_jw_obj(w);
     slw_jw_kstr(w, "name", deployment);
     slw_jw_kf64(w, "seconds", took);
-    write_points(s, slot, count, w);
+    write_points(s, slot, count, now_ms, w);
     write_releases(s, slot, count, took, w);
     slw_jw_obj_end(w);
     pthread_mutex_unlock(&s->figures_mutex);

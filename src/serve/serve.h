@@ -208,12 +208,15 @@ void slw_serve_tick(struct slw_serve *s, int64_t mono_ns);
 void slw_serve_figures(struct slw_serve *s, struct slw_arena *a,
                        struct slw_jw *w);
 /* One deployment's last `seconds` (at most 900): {"name", "seconds",
- * "points": [{"ago_s", as above}], at most 180 of equal length, oldest first,
+ * "points": [{"t_ms", as above}], at most 180 of equal length, oldest first,
  * "releases": [{"version", "role", "requests", "rows", "requests_per_s",
- * "p50_ms", "p90_ms", "p99_ms"}]}.  Errors NOT_FOUND */
+ * "p50_ms", "p90_ms", "p99_ms"}]}.
+ * In     now_ms of people's clocks, for "t_ms"
+ * Errors NOT_FOUND */
 SLW_MUST_USE enum slw_rc slw_serve_figures_of(struct slw_serve *s,
                                               struct slw_str deployment,
-                                              int64_t seconds, struct slw_jw *w,
+                                              int64_t seconds, int64_t now_ms,
+                                              struct slw_jw *w,
                                               struct slw_err *err);
 
 /* ---- the prediction log ---- */

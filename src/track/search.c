@@ -278,7 +278,10 @@ static void
 add_scope(struct plan *p, const struct slw_track_query *q)
 {
     slw_sql_add(&p->sql, " WHERE r.experiment_id ");
-    if (q->experiment_count == 1) { /* lets the index give the order */
+    if (q->every_experiment) {
+        slw_sql_add(&p->sql, "IN (SELECT id FROM track_experiment"
+                             " WHERE deleted = 0)");
+    } else if (q->experiment_count == 1) { /* lets the index give the order */
         slw_sql_add(&p->sql, "= ");
         slw_sql_i64(&p->sql, q->experiment_ids[0]);
     } else {
@@ -295,10 +298,12 @@ add_scope(struct plan *p, const struct slw_track_query *q)
                                  : " AND r.deleted = 0");
 }
 
+/* FROM and WHERE; the joins that only the order needs when it is wanted. */
 static enum slw_rc
-build(struct plan *p, const struct slw_track_query *q, struct slw_err *err)
+build_set(struct plan *p, const struct slw_track_query *q, bool ordered,
+          struct slw_err *err)
 {
-    slw_sql_add(&p->sql, "SELECT " TRACK_RUN_COLUMNS " FROM ");
+    slw_sql_add(&p->sql, " FROM ");
     if (p->driver) {
         slw_sql_add(&p->sql, p->driver_table);
         slw_sql_add(&p->sql, " d CROSS JOIN ");
@@ -306,7 +311,8 @@ build(struct plan *p, const struct slw_track_query *q, struct slw_err *err)
     slw_sql_add(&p->sql, "track_run r");
     if (p->driver)
         slw_sql_add(&p->sql, " ON r.number = d.run");
-    TRY(add_order_joins(p, err));
+    if (ordered)
+        TRY(add_order_joins(p, err));
     add_scope(p, q);
     if (p->driver) {
         int64_t key = -1;
@@ -320,6 +326,14 @@ build(struct plan *p, const struct slw_track_query *q, struct slw_err *err)
         if (&p->filter.clauses[i] != p->driver)
             TRY(add_clause(p, &p->filter.clauses[i], err));
     }
+    return SLW_OK;
+}
+
+static enum slw_rc
+build(struct plan *p, const struct slw_track_query *q, struct slw_err *err)
+{
+    slw_sql_add(&p->sql, "SELECT " TRACK_RUN_COLUMNS);
+    TRY(build_set(p, q, true, err));
     TRY(add_order(p, err));
     slw_sql_add(&p->sql, " LIMIT ");
     slw_sql_i64(&p->sql, (int64_t)q->limit + 1);
@@ -328,10 +342,11 @@ build(struct plan *p, const struct slw_track_query *q, struct slw_err *err)
     return SLW_OK;
 }
 
+/* The runs of the page, nothing of theirs but their rows. */
 static enum slw_rc
-fetch(struct plan *p, size_t limit, struct slw_arena *a,
-      struct slw_run_full **out, size_t *out_count, bool *out_more,
-      struct slw_err *err)
+fetch_runs(struct plan *p, size_t limit, struct slw_arena *a,
+           struct slw_run_full **out, int64_t **out_numbers, size_t *out_count,
+           bool *out_more, struct slw_err *err)
 {
     struct slw_run_full *runs = NULL;
     int64_t *numbers = NULL;
@@ -352,12 +367,29 @@ fetch(struct plan *p, size_t limit, struct slw_arena *a,
             track_run_read(&st, a, &runs[count++].run);
         }
     }
+    *out = runs;
+    *out_numbers = numbers;
+    *out_count = count;
+    *out_more = row;
+    return SLW_OK;
+}
+
+static enum slw_rc
+fetch(struct plan *p, size_t limit, struct slw_arena *a,
+      struct slw_run_full **out, size_t *out_count, bool *out_more,
+      struct slw_err *err)
+{
+    struct slw_run_full *runs = NULL;
+    int64_t *numbers = NULL;
+    size_t count = 0;
+    bool more = false;
     struct track_names names = {.arena = a};
+    TRY(fetch_runs(p, limit, a, &runs, &numbers, &count, &more, err));
     for (size_t i = 0; i < count; i++)
         TRY(track_run_fill(p->tx, numbers[i], &names, a, &runs[i], err));
     *out = runs;
     *out_count = count;
-    *out_more = row;
+    *out_more = more;
     return SLW_OK;
 }
 
@@ -380,4 +412,176 @@ slw_track_run_search(struct slw_tx *tx, const struct slw_track_query *q,
     TRY(driver_pick(&p, err));
     TRY(build(&p, q, err));
     return fetch(&p, q->limit, a, out, out_count, out_more, err);
+}
+
+/* ---- tables: a page with a few columns ---- */
+
+static const char SQL_VALUE_METRIC[] =
+    "SELECT value FROM track_metric WHERE run = ?1 AND key = ?2";
+static const char SQL_VALUE_PARAM[] =
+    "SELECT value FROM track_param WHERE run = ?1 AND key = ?2";
+static const char SQL_VALUE_TAG[] =
+    "SELECT value FROM track_tag WHERE run = ?1 AND key = ?2";
+static const char SQL_RUN_COUNT[] =
+    "SELECT count(*) FROM track_run WHERE deleted = 0";
+/* One probe for each name that exists, however many runs have it. */
+static const char SQL_COLUMNS[] =
+    "SELECT * FROM (SELECT 'metrics.' || name FROM track_key k WHERE EXISTS"
+    " (SELECT 1 FROM track_metric v WHERE v.key = k.id)"
+    " ORDER BY name LIMIT ?1) UNION ALL"
+    " SELECT * FROM (SELECT 'params.' || name FROM track_key k WHERE EXISTS"
+    " (SELECT 1 FROM track_param v WHERE v.key = k.id)"
+    " ORDER BY name LIMIT ?1) UNION ALL"
+    " SELECT * FROM (SELECT 'tags.' || name FROM track_key k WHERE EXISTS"
+    " (SELECT 1 FROM track_tag v WHERE v.key = k.id)"
+    " ORDER BY name LIMIT ?1)";
+
+struct column {
+    enum track_entity entity;
+    int64_t key; /* -1: no run has it */
+};
+
+static enum slw_rc
+column_find(struct plan *p, struct slw_str text, struct column *out,
+            struct slw_err *err)
+{
+    struct slw_str word, name;
+    if (slw_str_cut(text, '.', &word, &name) && name.len &&
+        track_entity_of(word, &out->entity, err) == SLW_OK &&
+        (out->entity == TRACK_METRIC || out->entity == TRACK_PARAM ||
+         out->entity == TRACK_TAG))
+        return track_key_find(p->tx, name, &out->key, err);
+    return slw_fail(err, SLW_INVALID,
+                    "a column is metrics.NAME, params.NAME or tags.NAME, not "
+                    "'%.*s'",
+                    (int)(text.len < 100 ? text.len : 100), text.ptr);
+}
+
+/* One column of all runs of the page. */
+static enum slw_rc
+column_fill(struct plan *p, const struct column *c, size_t at,
+            const int64_t *numbers, struct slw_run_row *rows, size_t count,
+            struct slw_arena *a, struct slw_err *err)
+{
+    if (c->key < 0)
+        return SLW_OK;
+    bool number = c->entity == TRACK_METRIC;
+    SLW_AUTO(slw_stmt, st);
+    TRY(slw_stmt_prepare(&st, p->tx,
+                         number                     ? SQL_VALUE_METRIC
+                         : c->entity == TRACK_PARAM ? SQL_VALUE_PARAM
+                                                    : SQL_VALUE_TAG,
+                         err));
+    for (size_t i = 0; i < count; i++) {
+        bool row = false;
+        struct slw_run_value *v = &rows[i].values[at];
+        slw_stmt_i64(&st, 1, numbers[i]);
+        slw_stmt_i64(&st, 2, c->key);
+        TRY(slw_stmt_step(&st, &row, err));
+        if (row && number) {
+            v->kind = SLW_RUN_VALUE_NUMBER;
+            v->number = slw_col_f64(&st, 0);
+        } else if (row) {
+            v->kind = SLW_RUN_VALUE_TEXT;
+            v->text = slw_col_dup(&st, 0, a);
+        }
+        slw_stmt_reset(&st);
+    }
+    return SLW_OK;
+}
+
+static enum slw_rc
+count_all(struct plan *p, const struct slw_track_query *q, int64_t *out,
+          struct slw_err *err)
+{
+    bool row = false;
+    SLW_AUTO(slw_stmt, st);
+    slw_sql_add(&p->sql, "SELECT count(*)");
+    TRY(build_set(p, q, false, err));
+    TRY(slw_sql_prepare(&p->sql, p->tx, &st, err));
+    TRY(slw_stmt_step(&st, &row, err));
+    *out = row ? slw_col_i64(&st, 0) : 0;
+    return SLW_OK;
+}
+
+/* A plan made from the query, for a page of it or for its count. */
+static enum slw_rc
+plan_make(struct plan *p, struct slw_tx *tx, const struct slw_track_query *q,
+          struct slw_arena *a, struct slw_err *err)
+{
+    p->tx = tx;
+    slw_sql_init(&p->sql, a);
+    TRY(slw_filter_parse(q->filter, a, &p->filter, err));
+    TRY(orders_parse(p, q, a, err));
+    return driver_pick(p, err);
+}
+
+enum slw_rc
+slw_track_run_rows(struct slw_tx *tx, const struct slw_track_query *q,
+                   const struct slw_str *columns, size_t column_count,
+                   struct slw_arena *a, struct slw_run_row **out,
+                   size_t *out_count, int64_t *out_total, struct slw_err *err)
+{
+    struct slw_run_full *runs = NULL;
+    struct column found[SLW_RUN_COLUMN_MAX];
+    int64_t *numbers = NULL, total = 0;
+    size_t count = 0;
+    bool more = false;
+    SLW_AUTO(plan, page);
+    SLW_AUTO(plan, whole);
+    if (column_count > SLW_RUN_COLUMN_MAX)
+        return slw_fail(err, SLW_INVALID, "at most %d columns at once",
+                        SLW_RUN_COLUMN_MAX);
+    TRY(plan_make(&page, tx, q, a, err));
+    TRY(plan_make(&whole, tx, q, a, err));
+    for (size_t i = 0; i < column_count; i++)
+        TRY(column_find(&page, columns[i], &found[i], err));
+    TRY(build(&page, q, err));
+    TRY(fetch_runs(&page, q->limit, a, &runs, &numbers, &count, &more, err));
+    TRY(count_all(&whole, q, &total, err));
+    struct slw_run_row *rows = SLW_ARENA_NEW(a, struct slw_run_row, count + 1);
+    for (size_t i = 0; i < count; i++) {
+        rows[i].run = runs[i].run;
+        rows[i].values =
+            SLW_ARENA_NEW(a, struct slw_run_value, column_count + 1);
+    }
+    for (size_t i = 0; i < column_count; i++)
+        TRY(column_fill(&page, &found[i], i, numbers, rows, count, a, err));
+    *out = rows;
+    *out_count = count;
+    *out_total = total;
+    return SLW_OK;
+}
+
+enum slw_rc
+slw_track_run_columns(struct slw_tx *tx, size_t count_max, struct slw_arena *a,
+                      struct slw_str **out, size_t *out_count,
+                      struct slw_err *err)
+{
+    struct slw_str *names = SLW_ARENA_NEW(a, struct slw_str, 3 * count_max);
+    size_t count = 0;
+    SLW_AUTO(slw_stmt, st);
+    TRY(slw_stmt_prepare(&st, tx, SQL_COLUMNS, err));
+    slw_stmt_i64(&st, 1, (int64_t)count_max);
+    for (;;) {
+        bool row = false;
+        TRY(slw_stmt_step(&st, &row, err));
+        if (!row)
+            break;
+        names[count++] = slw_col_dup(&st, 0, a);
+    }
+    *out = names;
+    *out_count = count;
+    return SLW_OK;
+}
+
+enum slw_rc
+slw_track_run_count(struct slw_tx *tx, int64_t *out_count, struct slw_err *err)
+{
+    bool row = false;
+    SLW_AUTO(slw_stmt, st);
+    TRY(slw_stmt_prepare(&st, tx, SQL_RUN_COUNT, err));
+    TRY(slw_stmt_step(&st, &row, err));
+    *out_count = row ? slw_col_i64(&st, 0) : 0;
+    return SLW_OK;
 }

@@ -203,6 +203,7 @@ struct slw_track_query {
     size_t offset, limit;
     const struct slw_kv *datasets; /* logged models: name, digest or "" */
     size_t dataset_count;
+    bool every_experiment; /* runs only: of all that are not deleted */
 };
 /* A run with everything that belongs to it. */
 struct slw_run_full {
@@ -223,6 +224,36 @@ SLW_MUST_USE enum slw_rc
 slw_track_run_search(struct slw_tx *tx, const struct slw_track_query *q,
                      struct slw_arena *a, struct slw_run_full **out,
                      size_t *out_count, bool *out_more, struct slw_err *err);
+/* A run with the values of a few columns only: what a table shows. */
+struct slw_run_value {
+    enum { SLW_RUN_VALUE_NONE, SLW_RUN_VALUE_NUMBER, SLW_RUN_VALUE_TEXT } kind;
+    double number; /* NaN as logged */
+    struct slw_str text;
+};
+struct slw_run_row {
+    struct slw_run run;
+    struct slw_run_value *values; /* [column_count] */
+};
+#define SLW_RUN_COLUMN_MAX 64
+/* Runs of a query with the columns asked for ("metrics.mae", "params.depth",
+ * "tags.x"; of a metric the last value).
+ * Out  *out_total: how many the filter leaves, whatever the page
+ * Errors INVALID: filter, order or a column's name
+ * Cost  page * columns indexed reads */
+SLW_MUST_USE enum slw_rc
+slw_track_run_rows(struct slw_tx *tx, const struct slw_track_query *q,
+                   const struct slw_str *columns, size_t column_count,
+                   struct slw_arena *a, struct slw_run_row **out,
+                   size_t *out_count, int64_t *out_total, struct slw_err *err);
+/* Names that runs have: "metrics.mae", "params.depth" ..., sorted, at most
+ * count_max of each kind. */
+SLW_MUST_USE enum slw_rc
+slw_track_run_columns(struct slw_tx *tx, size_t count_max, struct slw_arena *a,
+                      struct slw_str **out, size_t *out_count,
+                      struct slw_err *err);
+/* Runs that are not deleted. */
+SLW_MUST_USE enum slw_rc
+slw_track_run_count(struct slw_tx *tx, int64_t *out_count, struct slw_err *err);
 SLW_MUST_USE enum slw_rc
 slw_track_experiment_search(struct slw_tx *tx, const struct slw_track_query *q,
                             struct slw_arena *a, struct slw_experiment **out,

@@ -16,7 +16,7 @@ def connect(server):
 
 
 def head(method, path, *lines):
-    return "\r\n".join([f"{method} {path} HTTP/1.1", "Host: x", *lines, "",
+    return "\r\n".join([f"{method} {path} HTTP/1.1", "Host: localhost", *lines, "",
                         ""]).encode()
 
 
@@ -107,7 +107,7 @@ def test_bodies_that_stop_half_way_are_closed_within_the_deadline(server):
                  "Content-Length: 1000") + b'{"now": ',
             head("POST", "/api/v1/uploads", "Content-Length: 100000") +
             bytes(100),
-            b"GET /health HTTP/1.1\r\nHost: x\r\nX-Never: "]
+            b"GET /health HTTP/1.1\r\nHost: localhost\r\nX-Never: "]
     sockets = [connect(server) for _ in half]
     for s, text in zip(sockets, half):
         s.sendall(text)
