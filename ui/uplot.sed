@@ -18,7 +18,7 @@ s/\b(scaleX|sx)\.ori == 0/true/g
 s/\bscaleX\.ori == 1/false/g
 s/\b(sc\.)?distr == (4|100)\b/false/g
 s/\buPlot\.(addGap|clipGaps|orient|fmtNum|rangeNum|rangeLog|rangeAsinh|assign) +=.*//
-/^\s*self\.(addSeries|delSeries|addBand|setBand|delBand|setSize|batch|posToIdx|valToIdx|redraw|valToPosH|valToPosV) = [a-zA-Z]+;/d
+/^\s*self\.(addSeries|delSeries|addBand|setBand|delBand|setSize|batch|posToIdx|valToIdx|redraw) = [a-zA-Z]+;/d
 s/const cursorFocus = .*/\/\* no focus \*\//
 s/\b(cursorFocus|cursor\.focus)\b/false/g
 s/bands\.length > 0/false/g

@@ -7,6 +7,7 @@ import { histories, run } from "../lib/runs";
 import type { RunRow } from "../lib/types";
 import { Card, Empty, Head, Reading } from "../parts/block";
 import { Curve, type Series } from "../parts/curve";
+import { Wide } from "../parts/table";
 import { usePage } from "../parts/page";
 
 function Cell({ value, base, text }: { value: RunRow["values"][string] | undefined; base: RunRow["values"][string] | undefined; text: (v: number) => string }) {
@@ -27,11 +28,11 @@ function Table({ rows, all, swap }: { rows: RunRow[]; all: boolean; swap: boolea
   const name = (r: RunRow) => <a href={href(["runs", r.id])}>{r.name || r.id.slice(0, 8)}</a>;
   const cell = (r: RunRow, k: string) => <Cell value={r.values[k]} base={r === rows[0] ? undefined : rows[0]?.values[k]} text={text.get(k) ?? num} />;
   return <><p class="mut sml">{all ? `All ${keys.length} values.` : `${plural(differ.length, "value differs", "values differ")}, ${count(keys.length - differ.length)} are equal.`} The first is the base.</p>
-    <div class="tw"><table>{swap
+    <Wide><table>{swap
       ? <><thead><tr><th>Run</th>{shown.map((k) => <th key={k} class="r">{k}</th>)}</tr></thead>
         <tbody>{rows.map((r) => <tr key={r.id}><th scope="row">{name(r)}</th>{shown.map((k) => <td key={k} class="r">{cell(r, k)}</td>)}</tr>)}</tbody></>
       : <><thead><tr><th>Value</th>{rows.map((r) => <th key={r.id} class="r">{name(r)}</th>)}</tr></thead>
-        <tbody>{shown.map((k) => <tr key={k}><th scope="row">{k}</th>{rows.map((r) => <td key={r.id} class="r">{cell(r, k)}</td>)}</tr>)}</tbody></>}</table></div></>;
+        <tbody>{shown.map((k) => <tr key={k}><th scope="row">{k}</th>{rows.map((r) => <td key={r.id} class="r">{cell(r, k)}</td>)}</tr>)}</tbody></>}</table></Wide></>;
 }
 
 export function ComparePage() {

@@ -13,7 +13,7 @@ import { Curve, type Series } from "../parts/curve";
 import { Mark } from "../parts/mark";
 import { usePage } from "../parts/page";
 import { runTone, runWord } from "./runs";
-import { Table } from "../parts/table";
+import { Table, Wide } from "../parts/table";
 
 const enc = encodeURIComponent;
 const MOST = 12;
@@ -94,7 +94,7 @@ function Parallel({ rows, score }: { rows: RunRow[]; score: string }) {
   const scores = values[values.length - 1]!.at;
   const order = rows.map((_, i) => i).sort((a, b) => (scores[b] ?? 1) - (scores[a] ?? 1));
   const x = (i: number) => 60 + i * (W - 120) / Math.max(1, axes.length - 1), y = (v: number) => 176 - v * 146;
-  return <div class="ch tw"><svg viewBox={`0 0 ${W} ${H}`} style={{ minWidth: "560px" }} role="img"
+  return <Wide class="ch"><svg viewBox={`0 0 ${W} ${H}`} style={{ minWidth: "560px" }} role="img"
     aria-label={`Parallel coordinates of ${rows.length} trials over ${axes.map((a) => a.replace(/^\w+\./, "")).join(", ")}; the five best are drawn strong`}>
     {order.map((r, rank) => {
       const pts = values.map((v, i) => [x(i), v.at[r]] as const).filter((p): p is readonly [number, number] => p[1] !== null && p[1] !== undefined);
@@ -104,7 +104,7 @@ function Parallel({ rows, score }: { rows: RunRow[]; score: string }) {
     })}
     {values.map((v, i) => <g key={v.name}><path class="axis" d={`M${x(i)} 30V176`} /><text class="k" x={x(i)} y="14" text-anchor="middle">{v.name.replace(/^\w+\./, "")}</text>
       <text x={x(i)} y="26" text-anchor="middle">{v.hi}</text><text x={x(i)} y="192" text-anchor="middle">{v.lo}</text></g>)}
-  </svg></div>;
+  </svg></Wide>;
 }
 
 function Trials({ r }: { r: RunDetail }) {
