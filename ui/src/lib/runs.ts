@@ -1,10 +1,10 @@
 /* Runs as the list wants them: pages of rows that carry only the shown
    columns, sorted and counted by the server. */
 import { get, post } from "./api";
+import type { PageOf } from "./pages";
 import type { RunRow } from "./types";
 
 export interface RunQuery { q: string; sort: string; experiment: string; cols: string[] }
-export interface RunPage { total: number; rows: RunRow[] }
 
 interface MlflowRun {
   info: { run_id: string; run_name: string; experiment_id: string; status: string;
@@ -24,22 +24,20 @@ export function fromMlflowRun(r: MlflowRun): RunRow {
 }
 
 /** A row of /api/v1/runs. */
-function fromNative(r: any): RunRow {
-  const values: RunRow["values"] = { ...(r.values ?? r.columns ?? {}) };
-  for (const kind of ["metrics", "params", "tags"] as const)
-    for (const [k, v] of Object.entries(r[kind] ?? {})) values[`${kind}.${k}`] = v as number | string;
-  return { id: r.run_id ?? r.id, name: r.run_name ?? r.name ?? "", experiment: String(r.experiment_id ?? r.experiment ?? ""),
-    status: r.status ?? "", start: r.start_time_ms ?? r.start_time ?? r.started_at_ms ?? null,
-    end: r.end_time_ms ?? r.end_time ?? r.ended_at_ms ?? null, values };
-}
+interface NativeRun { id: string; name: string; experiment_id: string; status: string;
+  started_at_ms: number; ended_at_ms: number | null; values: RunRow["values"] }
 
-export async function runPage(query: RunQuery, offset: number, limit: number): Promise<RunPage> {
+export async function runPage(query: RunQuery, offset: number, limit: number): Promise<PageOf<RunRow>> {
   const p = new URLSearchParams({ limit: String(limit), offset: String(offset) });
   const { q, sort, experiment, cols } = query;
   for (const [k, v] of Object.entries({ q, sort, experiment, cols: cols.join(",") })) if (v) p.set(k, v);
-  const a = await get<any>(`/api/v1/runs?${p}`);
-  return { total: a.total ?? a.runs.length, rows: a.runs.map(fromNative) };
+  const a = await get<{ total: number; runs: NativeRun[] }>(`/api/v1/runs?${p}`);
+  return { total: a.total, rows: a.runs.map((r) => ({ id: r.id, name: r.name, experiment: r.experiment_id,
+    status: r.status, start: r.started_at_ms, end: r.ended_at_ms, values: r.values })) };
 }
+
+/** The names of all metrics, parameters and tags. */
+export const columnNames = async () => (await get<{ columns: string[] }>("/api/v1/runs/columns?limit=1000")).columns;
 
 export interface Experiment { experiment_id: string; name: string; lifecycle_stage: string }
 export async function experiments(): Promise<Experiment[]> {

@@ -70,7 +70,7 @@ export interface ModelDefinition {
 }
 export interface Model {
   name: string; definition: ModelDefinition | null;
-  aliases: Record<string, number>; versions: Version[];
+  aliases: Record<string, number>; versions: Version[]; total: number;
 }
 export type Scores = Record<string, number>;
 export interface Release {
@@ -193,7 +193,8 @@ export interface Overview {
   alerts: Alert[];
   running: Job[];
   flows: Flow[];
-  runs: number | null;
+  windows: Record<string, Partial<Window> | null>;
+  runs: number;
   events: Event[];
 }
 

@@ -199,10 +199,10 @@ export function versionSentence(name: string, ver: { version: number; descriptio
 
 export function modelSentence(m: Model): string {
   const champion = m.aliases.champion, challenger = m.aliases.challenger;
-  if (!m.versions.length) return "No version yet.";
+  if (!m.total) return "No version yet.";
   const parts = [champion === undefined ? "No champion: the rule answers" : `v${champion} is the champion`];
   if (challenger !== undefined && challenger !== champion) parts.push(`v${challenger} the challenger`);
-  return `${parts.join(", ")}; ${plural(m.versions.length, "version")} in all.`;
+  return `${parts.join(", ")}; ${plural(m.total, "version")} in all.`;
 }
 
 /** How many rows would decide an unproven difference, from the interval. */

@@ -42,7 +42,7 @@ function counts(o: Overview | undefined): Record<string, [string, boolean]> {
   const stale = o.sources.some((s) => s.fresh === false);
   return {
     Data: [count(o.sources.length), stale], Features: [count(o.features.length), false],
-    Runs: [o.runs === null ? "" : count(o.runs), false],
+    Runs: [count(o.runs), false],
     Models: [count(o.models.length), false],
     Deployments: [count(o.deployments.length), o.deployments.some((d) => d.withdrawn)],
     Monitoring: [o.alerts.length ? count(o.alerts.length) : "", o.alerts.length > 0],

@@ -141,7 +141,7 @@ function Ingest({ name, onClose }: { name: string; onClose: () => void }) {
 
 function Uses({ name, version }: { name: string; version: number }) {
   const features = useGet<{ features: FeatureView[] }>("/api/v1/features", ["features."]);
-  const models = useGet<{ models: Model[] }>("/api/v1/models", ["registry."]);
+  const models = useGet<{ models: Model[] }>("/api/v1/models?limit=1", ["registry."]);
   const fs = features.data?.features.filter((f) => new RegExp(`\\b${name.replace(/\W/g, "\\$&")}\\b`).test(f.definition.sql)) ?? [];
   const ms = models.data?.models.filter((m) => m.definition?.target?.of === name) ?? [];
   return <Card title="Used by"><dl>

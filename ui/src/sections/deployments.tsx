@@ -43,30 +43,29 @@ const vlink = (d: Deployment, n: number | null) => n === null ? <span class="mut
 
 const rate = (v: number | undefined) => v === undefined ? "–" : `${num(v, 3)}/s`;
 
+interface Figures { requests_per_s: number; p50_ms: number | null; p99_ms: number | null; errors_per_s: number; fallback_share: number }
 interface LiveAnswer {
-  releases?: { version: number | null; role?: string; points?: { t_ms?: number; t?: number; requests_per_s?: number; p50_ms?: number; p99_ms?: number }[];
-    requests_per_s?: number; p50_ms?: number | null; p99_ms?: number | null }[];
-  points?: { t_ms?: number; t?: number; requests_per_s?: number; p50_ms?: number | null; p99_ms?: number | null; errors_per_s?: number; fallback_share?: number }[];
-  [k: string]: unknown;
+  points: (Figures & { ago_s: number })[];
+  releases: { version: number | null; role: string; requests_per_s: number; p50_ms: number | null; p99_ms: number | null }[];
 }
 
 function Live({ name, timeout }: { name: string; timeout: number | undefined }) {
   const past = useGet<LiveAnswer>(`/api/v1/deployments/${enc(name)}/live`, ["serve."]);
   const now = liveFigures.value[name];
   const points = past.data?.points ?? [];
-  const x = points.map((p) => (p.t_ms ?? p.t ?? 0) / 1000);
-  return <Card title="Live" note={now ? undefined : "figures come every two seconds while requests do"}>
+  const x = points.map((p) => -p.ago_s);
+  return <Card title="Live" note="the last two seconds; the curve is of the last five minutes, in seconds before now">
     <dl><dt>Requests</dt><dd>{rate(now?.requests_per_s)}</dd>
       <dt>Latency</dt><dd>{now?.p50_ms !== undefined && now.p50_ms !== null ? `p50 ${duration(now.p50_ms)}, p99 ${duration(now.p99_ms)}` : "–"}</dd>
       <dt>Errors</dt><dd>{rate(now?.errors_per_s)}</dd>
       <dt>On the rule</dt><dd>{now?.fallback_share !== undefined ? percent(now.fallback_share) : "–"}</dd>
       {timeout !== undefined && <><dt>p99 of its limit</dt><dd>{now?.p99_ms ? `${percent(now.p99_ms / timeout)} of ${timeout} ms` : `at most ${timeout} ms`}</dd></>}</dl>
-    {past.failure && past.failure.status !== 404 && <Oops failure={past.failure} again={past.again} />}
-    {(past.data?.releases ?? []).length > 0 && <Table flat caption="By release, the last minutes" rows={past.data!.releases!} cols={[
+    {past.failure && <Oops failure={past.failure} again={past.again} />}
+    {!!past.data?.releases.length && <Table flat caption="By release, the last minutes" rows={past.data.releases} cols={[
       ["Version", (r) => <>{v(r.version)} <span class="mut">{r.role}</span></>], ["Requests", (r) => rate(r.requests_per_s), "r"],
       ["p50", (r) => duration(r.p50_ms), "r"], ["p99", (r) => duration(r.p99_ms), "r"]]} />}
-    {points.length > 1 && <Curve title="Latency" unit="ms" times fromZero series={[
-      { name: "p50 ms", x, y: points.map((p) => p.p50_ms ?? null) }, { name: "p99 ms", x, y: points.map((p) => p.p99_ms ?? null) }]} />}
+    {points.length > 1 && <Curve title="Latency" unit="ms" fromZero series={[
+      { name: "p50 ms", x, y: points.map((p) => p.p50_ms) }, { name: "p99 ms", x, y: points.map((p) => p.p99_ms) }]} />}
   </Card>;
 }
 
@@ -160,7 +159,7 @@ export function DeploymentPage({ name }: { name: string }) {
   const one = useDeployment(name);
   const errors = useErrorHistory(name);
   const d = one.data?.deployment;
-  const model = useGet<Model>(d ? `/api/v1/models/${enc(d.model)}` : null, ["registry."]);
+  const model = useGet<Model>(d ? `/api/v1/models/${enc(d.model)}?limit=5` : null, ["registry."]);
   const list = useGet<{ deployments: Deployment[] }>("/api/v1/deployments", ["serve."]);
   useNeighbours(list.data?.deployments.map((x) => x.name) ?? [], name, (x) => href(["deployments", x]));
   const since = one.data?.since_change;

@@ -79,7 +79,7 @@ export function FeaturePage({ name }: { name: string }) {
   usePage([["Features", "/features"], [name, null]], `slipway features show ${name}`);
   const one = useGet<FeatureView>(`/api/v1/features/${encodeURIComponent(name)}`, TOPICS);
   const list = useGet<{ features: FeatureView[] }>("/api/v1/features", TOPICS);
-  const models = useGet<{ models: Model[] }>("/api/v1/models", ["registry.", "train."]);
+  const models = useGet<{ models: Model[] }>("/api/v1/models?limit=1", ["registry.", "train."]);
   const data = useGet<{ datasets: Dataset[] }>("/api/v1/datasets", ["data."]);
   useNeighbours(list.data?.features.map((f) => f.name) ?? [], name, (x) => href(["features", x]));
   const f: FeatureView | undefined = (one.data as any)?.feature ?? one.data;

@@ -1,7 +1,8 @@
 /* Models: what is declared, who is champion, every version with its gate. */
 import { useMemo } from "preact/hooks";
-import { useGet } from "../lib/api";
+import { get, useGet } from "../lib/api";
 import { count, day, num, percent, plural, time } from "../lib/format";
+import { usePages } from "../lib/pages";
 import { href, place, withQuery, go } from "../lib/router";
 import type { Deployment, Event, Model, Version } from "../lib/types";
 import { gateCount, gateOf, gateTone, modelSentence } from "../lib/words";
@@ -37,7 +38,7 @@ function GateMark({ v }: { v: Version }) {
 
 export function ModelList() {
   usePage([["Models", null]], "slipway models list");
-  const list = useGet<{ models: Model[] }>("/api/v1/models", MODEL_TOPICS);
+  const list = useGet<{ models: Model[] }>("/api/v1/models?limit=1", MODEL_TOPICS);
   const n = list.data?.models;
   return <>
     <Head title="Models" lead={n ? `${plural(n.length, "model")}; ${plural(n.filter((m) => m.aliases.champion !== undefined).length, "has", "have")} a champion, the rule answers for the others.` : undefined} />
@@ -46,34 +47,24 @@ export function ModelList() {
       {(d) => <Table rows={d.models.map((m) => ({ m, last: m.versions.reduce<Version | null>((a, b) => a && a.version > b.version ? a : b, null) }))} cols={[
         ["Model", ({ m }) => <a href={href(["models", m.name])}>{m.name}</a>],
         ["Champion", ({ m }) => link(m, m.aliases.champion), "l"], ["Challenger", ({ m }) => link(m, m.aliases.challenger), "l"],
-        ["Versions", ({ m }) => count(m.versions.length), "r"],
+        ["Versions", ({ m }) => count(m.total), "r"],
         ["Newest", ({ m, last }) => last && <>{link(m, last.version)} <span class="mut">{day(last.created_at_ms)}</span></>, "l"],
         ["Error", ({ last }) => num(last && error(last)), "r"], ["Against the rule", ({ last }) => percent(last && againstRule(last), true), "r"],
         ["Gate", ({ last }) => last && <GateMark v={last} />]]} />}</Reading></Card>
   </>;
 }
 
-const COLUMNS = (name: string): Column<Version>[] => [
+const columnsOf = (name: string, alias: Record<number, string[]>): Column<Version>[] => [
   { id: "version", name: "Version", width: 90, sort: true, text: (v) => String(v.version),
     cell: (v) => <a tabIndex={-1} href={href(["models", name, v.version])}>v{v.version}</a> },
-  { id: "aliases", name: "Alias", width: 130, text: (v) => (v.aliases ?? []).join(" "),
-    cell: (v) => (v.aliases ?? []).join(", ") || <span class="mut">–</span> },
-  { id: "gate", name: "Gate", width: 160, sort: true, text: (v) => gateCount(gateOf(v.gate)), cell: (v) => <GateMark v={v} /> },
-  { id: "error", name: "Error", width: 110, right: true, sort: true, text: (v) => num(error(v)), cell: (v) => num(error(v)) },
-  { id: "rule", name: "Against the rule", width: 140, right: true, sort: true, text: (v) => percent(againstRule(v), true), cell: (v) => percent(againstRule(v), true) },
-  { id: "created", name: "Made", width: 150, sort: true, text: (v) => time(v.created_at_ms), cell: (v) => time(v.created_at_ms) },
+  { id: "aliases", name: "Alias", width: 130, text: (v) => (alias[v.version] ?? []).join(" "),
+    cell: (v) => (alias[v.version] ?? []).join(", ") || <span class="mut">–</span> },
+  { id: "gate", name: "Gate", width: 160, text: (v) => gateCount(gateOf(v.gate)), cell: (v) => <GateMark v={v} /> },
+  { id: "error", name: "Error", width: 110, right: true, text: (v) => num(error(v)), cell: (v) => num(error(v)) },
+  { id: "rule", name: "Against the rule", width: 140, right: true, text: (v) => percent(againstRule(v), true), cell: (v) => percent(againstRule(v), true) },
+  { id: "created", name: "Made", width: 150, text: (v) => time(v.created_at_ms), cell: (v) => time(v.created_at_ms) },
   { id: "what", name: "From", width: 220, text: (v) => v.description, cell: (v) => v.description || v.source },
 ];
-
-function sortVersions(list: Version[], by: string): Version[] {
-  const down = by.startsWith("-"), id = by.replace(/^-/, "");
-  const value = (v: Version): number | string => id === "version" ? v.version : id === "created" ? v.created_at_ms
-    : id === "error" ? error(v) ?? Infinity : id === "rule" ? againstRule(v) ?? Infinity : gateOf(v.gate)?.verdict ?? "~";
-  return [...list].sort((a, b) => {
-    const x = value(a), y = value(b);
-    return (x < y ? -1 : x > y ? 1 : b.version - a.version) * (down ? -1 : 1);
-  });
-}
 
 function History({ name }: { name: string }) {
   const events = useGet<{ events: Event[] }>(`/api/v1/events?subject=${enc(name)}&kind=registry&limit=500`, ["registry."]);
@@ -83,18 +74,23 @@ function History({ name }: { name: string }) {
 
 export function ModelPage({ name }: { name: string }) {
   usePage([["Models", "/models"], [name, null]], `slipway models show ${name}`);
-  const one = useGet<Model>(`/api/v1/models/${enc(name)}`, MODEL_TOPICS);
-  const list = useGet<{ models: Model[] }>("/api/v1/models", MODEL_TOPICS);
+  const one = useGet<Model>(`/api/v1/models/${enc(name)}?limit=1`, MODEL_TOPICS);
+  const list = useGet<{ models: Model[] }>("/api/v1/models?limit=1", MODEL_TOPICS);
   const deps = useGet<{ deployments: Deployment[] }>("/api/v1/deployments", ["serve."]);
   useNeighbours(list.data?.models.map((m) => m.name) ?? [], name, (x) => href(["models", x]));
   const at = place.value.query.get("tab") ?? "versions";
   const by = place.value.query.get("sort") ?? "-version";
   const m = one.data;
-  const versions = useMemo(() => {
-    const alias: Record<number, string[]> = {};
-    for (const [a, n] of Object.entries(m?.aliases ?? {})) (alias[n] ??= []).push(a);
-    return sortVersions((m?.versions ?? []).map((v) => ({ ...v, aliases: alias[v.version] ?? [] })), by);
-  }, [m, by]);
+  const alias = useMemo(() => {
+    const of: Record<number, string[]> = {};
+    for (const [a, n] of Object.entries(m?.aliases ?? {})) (of[n] ??= []).push(a);
+    return of;
+  }, [m]);
+  // The first page is read again when something moved.
+  const rows = usePages(`${name} ${by} ${m?.total} ${JSON.stringify(m?.aliases)} ${m?.versions[0]?.updated_at_ms}`, async (offset, limit) => {
+    const page = await get<Model>(`/api/v1/models/${enc(name)}?limit=${limit}&offset=${offset}&sort=${by}`);
+    return { total: page.total, rows: page.versions };
+  });
   const d = deps.data?.deployments.find((x) => x.model === name);
   return <>
     <Head title={name} lead={m && modelSentence(m)} actions={<>
@@ -112,7 +108,7 @@ export function ModelPage({ name }: { name: string }) {
         <pre tabIndex={0} aria-label="Definition">{JSON.stringify(x.definition, null, 1)}</pre></>}</Reading></Card>
       : <Reading of={one} isEmpty={(x) => !x.versions.length}
         empty={<Card title="Versions"><Empty command={`slipway train ${name}`}>No version yet. Training makes one; runs can be registered from their page.</Empty></Card>}>
-        {() => <Grid label={`Versions of ${name}`} columns={COLUMNS(name)} total={versions.length} row={(i) => versions[i]}
+        {() => <Grid label={`Versions of ${name}`} columns={columnsOf(name, alias)} total={rows.total ?? 0} row={rows.row} need={rows.need}
           id={(v) => String(v.version)} to={(v) => href(["models", name, v.version])} sort={by}
           onSort={(s) => go(withQuery({ sort: s === "-version" ? null : s }), true)} />}</Reading>}
   </>;

@@ -31,6 +31,7 @@ function stations(o: Overview): Station[] {
   const canary = o.deployments.find((d) => d.canary_version !== null);
   const moving = o.flows.filter((f) => !f.ended);
   const last = o.flows[0];
+  const drifts = Object.values(o.windows ?? {}).reduce((n, w) => n + (w?.drifted_columns ?? 0), 0);
   const job = o.running.find((j) => j.kind.startsWith("flow.train"));
   return [
     { name: "Data", to: "/data", tone: !o.sources.length ? "idle" : stale ? "warn" : "ok",
@@ -40,7 +41,7 @@ function stations(o: Overview): Station[] {
       big: o.features.length ? plural(o.features.length, "view") : "None",
       small: made ? `online ${ago(made) || day(made)}` : "", command: "slipway features materialize" },
     { name: "Runs", to: "/runs", tone: job ? "info" : o.runs ? "ok" : "idle",
-      big: job ? `Training ${percent(job.progress)}` : o.runs === null ? "Runs" : plural(o.runs, "run"),
+      big: job ? `Training ${percent(job.progress)}` : plural(o.runs, "run"),
       small: job ? job.subject : "", command: "slipway train NAME" },
     { name: "Models", to: "/models", tone: waiting ? "info" : champions ? "ok" : "idle",
       big: champions ? plural(champions, "champion") : o.models.length ? "No champion" : "None",
@@ -51,7 +52,7 @@ function stations(o: Overview): Station[] {
         .map((d) => `${v(d.champion_version)}`).join(", ") : "", command: "slipway deploy NAME@1" },
     { name: "Monitoring", to: "/monitoring", tone: o.alerts.length ? "warn" : o.deployments.length ? "ok" : "idle",
       big: o.alerts.length ? plural(o.alerts.length, "alert") : "Quiet",
-      small: o.alerts[0]?.kind ?? "", command: "slipway drift NAME" },
+      small: o.alerts[0]?.kind ?? (drifts ? `${plural(drifts, "column drifts", "columns drift")}` : ""), command: "slipway drift NAME" },
     { name: "Flows", to: "/flows", tone: moving.length ? "info" : last?.state === "failed" ? "bad" : last ? "ok" : "idle",
       big: moving.length ? `Retrain ${job ? percent(job.progress) : moving[0]!.state}` : last ? last.state.replace("_", " ") : "None yet",
       small: last ? `${last.model}, ${ago(last.started_at_ms) || day(last.started_at_ms)}` : "", command: "slipway flow start NAME" },

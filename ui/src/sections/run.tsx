@@ -5,7 +5,7 @@ import { bytes, count, duration, hash, num, plural } from "../lib/format";
 import { go, href, place, withQuery } from "../lib/router";
 import { experiments, fromMlflowRun, histories, run, type RunDetail } from "../lib/runs";
 import { post } from "../lib/api";
-import type { Model, RunRow } from "../lib/types";
+import type { RunRow } from "../lib/types";
 import { runSentence } from "../lib/words";
 import { Card, Copy, Empty, Head, Oops, Reading, Time } from "../parts/block";
 import { ActButton } from "../parts/dialog";
@@ -137,10 +137,11 @@ function Trials({ r }: { r: RunDetail }) {
 export function RunPage({ id }: { id: string }) {
   const one = useLoad(`run:${id}`, () => run(id), ["track.", "flow.trained"]);
   const exps = useLoad("experiments", experiments);
-  const models = useGet<{ models: Model[] }>("/api/v1/models", ["registry."]);
+  const models = useGet<{ model_versions?: { name: string; version: string }[] }>(
+    `/api/2.0/mlflow/model-versions/search?filter=${enc(`run_id = '${id}'`)}`, ["registry."]);
   const r = one.data;
   usePage([["Runs", "/runs"], [r?.name || hash(id, 8), null]], `slipway runs show ${id}`);
-  const made = models.data?.models.flatMap((m) => m.versions.filter((v) => v.run_id === id)) ?? [];
+  const made = models.data?.model_versions ?? [];
   const main = ["test_mae", "mae", "valid_mae", "loss"].find((k) => r && `metrics.${k}` in r.values) ?? r?.metrics[0]?.key ?? null;
   const params = Object.entries(r?.values ?? {}).filter(([k]) => k.startsWith("params."));
   const tags = Object.entries(r?.values ?? {}).filter(([k]) => k.startsWith("tags."));
@@ -148,7 +149,7 @@ export function RunPage({ id }: { id: string }) {
   const exp = exps.data?.find((e) => e.experiment_id === r?.experiment);
   return <>
     <Head title={<>{r?.name || id} {r && <Mark tone={runTone(r.status)}>{runWord(r.status)}</Mark>}</>} lead={r && <>{runSentence(r, main)}
-      {made.map((v) => <> It became <a key={v.version} href={href(["models", v.model, v.version])}>{v.model} v{v.version}</a>.</>)}</>}
+      {made.map((v) => <> It became <a key={v.version} href={href(["models", v.name, v.version])}>{v.name} v{v.version}</a>.</>)}</>}
     actions={r && <>{r.deleted
       ? <ActButton label="Restore" act={{ title: "Restore this run", path: "/api/2.0/mlflow/runs/restore", body: { run_id: id } }} />
       : <ActButton label="Delete" danger act={{ title: "Delete this run", path: "/api/2.0/mlflow/runs/delete", body: { run_id: id }, danger: true }} />}</>} />

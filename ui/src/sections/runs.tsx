@@ -1,12 +1,13 @@
 /* Runs: one virtual list over all, filtered and sorted by the server, with the
    view in the address.  The table is the default; curves are of what is marked. */
-import { useCallback, useEffect, useMemo, useRef, useState } from "preact/hooks";
-import { Failure, useLoad } from "../lib/api";
+import { useEffect, useMemo, useRef, useState } from "preact/hooks";
+import { useLoad } from "../lib/api";
 import { count, duration, num, plural, serverNow, time } from "../lib/format";
 import { onKeys } from "../lib/keys";
 import { lastEvent } from "../lib/live";
+import { usePages } from "../lib/pages";
 import { go, href, place, withQuery } from "../lib/router";
-import { experiments, histories, runPage, type RunQuery } from "../lib/runs";
+import { columnNames, experiments, histories, runPage } from "../lib/runs";
 import type { RunRow } from "../lib/types";
 import type { Tone } from "../lib/words";
 import { Card, Command, Empty, Head, Oops, Skeleton } from "../parts/block";
@@ -15,62 +16,17 @@ import { type Column, Grid } from "../parts/grid";
 import { Icon } from "../parts/mark";
 import { usePage } from "../parts/page";
 
-const PAGE = 200;
-
 export const runTone = (s: string): Tone => s === "FINISHED" ? "ok" : s === "FAILED" ? "bad"
   : s === "KILLED" ? "warn" : s === "RUNNING" ? "info" : "idle";
 export const runWord = (s: string) => ({ FINISHED: "done", FAILED: "failed", KILLED: "stopped",
   RUNNING: "running", SCHEDULED: "waiting" }[s] ?? s.toLowerCase());
 
-/** All rows of a query, page by page as they are wanted. */
-function useRows(query: RunQuery) {
-  const key = JSON.stringify(query);
-  const [state, set] = useState<{ key: string; total: number | null; failure: Failure | null; version: number }>(
-    { key: "", total: null, failure: null, version: 0 });
-  const store = useRef<{ key: string; pages: Map<number, RunRow[]>; asked: Set<number> }>({ key: "", pages: new Map(), asked: new Set() });
-  const load = useCallback(async (n: number) => {
-    const s = store.current;
-    if (s.asked.has(n)) return;
-    s.asked.add(n);
-    try {
-      const page = await runPage(query, n * PAGE, PAGE);
-      if (store.current !== s) return;
-      s.pages.set(n, page.rows);
-      set((x) => ({ key, total: page.total, failure: null, version: x.version + 1 }));
-    } catch (e) {
-      if (store.current !== s) return;
-      s.asked.delete(n);
-      set((x) => ({ ...x, key, failure: e as Failure, version: x.version + 1 }));
-    }
-  }, [key]);
-  const fresh = useCallback(() => {
-    store.current = { key, pages: new Map(), asked: new Set() };
-    void load(0);
-  }, [load]);
-  useEffect(fresh, [fresh]);
-  const need = useCallback((from: number, to: number) => {
-    for (let p = Math.floor(from / PAGE); p <= Math.floor(Math.max(0, to - 1) / PAGE) + (to % PAGE > PAGE / 2 ? 1 : 0); p++)
-      if (p * PAGE < (state.total ?? 1)) void load(p);
-  }, [load, state.total]);
-  const row = (i: number) => store.current.pages.get(Math.floor(i / PAGE))?.[i % PAGE];
-  return { ...state, row, need, again: fresh, first: store.current.pages.get(0) ?? [] };
-}
-
-/** Which columns to show when none is chosen: test metrics, then others, and
-    the parameters that vary. */
-function usual(rows: RunRow[]): string[] {
-  const seen = new Map<string, Set<unknown>>();
-  for (const r of rows.slice(0, 100))
-    for (const [k, v] of Object.entries(r.values)) {
-      if (k.startsWith("tags.")) continue;
-      if (!seen.has(k)) seen.set(k, new Set());
-      seen.get(k)!.add(v);
-    }
-  const keys = [...seen.keys()];
-  const metrics = keys.filter((k) => k.startsWith("metrics.") && !k.startsWith("metrics.fallback"));
+/** Which columns to show when none is chosen: errors on the test rows first. */
+function usual(names: string[]): string[] {
   const rank = (k: string) => (/_mae$|\.mae$/.test(k) ? 0 : /rmse|r2|loss/.test(k) ? 2 : 4) + (/test_/.test(k) ? 0 : 1);
-  const params = keys.filter((k) => k.startsWith("params.") && seen.get(k)!.size > 1);
-  return [...metrics.sort((a, b) => rank(a) - rank(b)).slice(0, 5), ...params.slice(0, 4)];
+  const metrics = names.filter((k) => k.startsWith("metrics.") && !k.startsWith("metrics.fallback"));
+  return [...metrics.sort((a, b) => rank(a) - rank(b)).slice(0, 5),
+    ...names.filter((k) => /^params\.(max_depth|depth|eta|lr|kind)$/.test(k)).slice(0, 4)];
 }
 
 const sortWords = (s: string) => /start_time/.test(s) ? s.startsWith("-") ? "newest" : "oldest"
@@ -126,12 +82,16 @@ export function RunList() {
   const sel = useMemo(() => new Set((place.value.query.get("sel") ?? "").split(",").filter(Boolean)), [place.value.query.get("sel")]);
   usePage([["Runs", null]], q ? `slipway runs list --filter "${q}"` : "slipway runs list");
   const exps = useLoad("experiments", experiments, ["train.", "track."]);
-  const rows = useRows({ q: joined(q, kind), sort, experiment, cols: chosen });
-  const cols = chosen.length ? chosen : usual(rows.first);
+  const names = useLoad("columns", columnNames, ["train.", "track."]);
+  const known = names.data ?? [];
+  const cols = chosen.length ? chosen : usual(known);
   const colKey = cols.join(",");
-  const names = useMemo(() => new Map((exps.data ?? []).map((e) => [e.experiment_id, e.name])), [exps.data]);
-  const columns = useMemo(() => columnsOf(cols, names), [colKey, names]);
-  const known = useMemo(() => [...new Set([...cols, ...rows.first.flatMap((r) => Object.keys(r.values))])].sort(), [rows.version, colKey]);
+  const query = { q: joined(q, kind), sort, experiment, cols };
+  // Rows wait for the columns' names, so that each page is asked for once.
+  const ready = chosen.length > 0 || names.data !== undefined || !!names.failure;
+  const rows = usePages(JSON.stringify(query) + ready, (offset, limit) => ready ? runPage(query, offset, limit) : new Promise<never>(() => {}));
+  const experimentNames = useMemo(() => new Map((exps.data ?? []).map((e) => [e.experiment_id, e.name])), [exps.data]);
+  const columns = useMemo(() => columnsOf(cols, experimentNames), [colKey, experimentNames]);
   const [choosing, setChoosing] = useState(false);
   const [panel, setPanel] = useState(false);
   const [draft, setDraft] = useState(q);

@@ -166,20 +166,19 @@ function Actions({ name, v, d, gated }: { name: string; v: Version; d: Deploymen
 export function VersionPage({ name, version }: { name: string; version: string }) {
   usePage([["Models", "/models"], [name, href(["models", name])], [`v${version}`, null]], `slipway models show ${name} ${version}`);
   const one = useGet<VersionAnswer>(`/api/v1/models/${enc(name)}/versions/${enc(version)}`, MODEL_TOPICS);
-  const model = useGet<Model>(`/api/v1/models/${enc(name)}`, MODEL_TOPICS);
+  const model = useGet<Model>(`/api/v1/models/${enc(name)}?limit=1`, MODEL_TOPICS);
   const deps = useGet<{ deployments: Deployment[] }>("/api/v1/deployments", ["serve."]);
   const lineage = useLineage(name, version);
   const events = useGet<{ events: Event[] }>(`/api/v1/events?subject=${enc(name)}&limit=1000`, ["registry.", "serve."]);
-  useNeighbours(model.data?.versions.map((x) => x.version).sort((a, b) => a - b).map(String) ?? [], version, (x) => href(["models", name, x]));
+  const last = model.data?.versions[0]?.version ?? 0, n = Number(version);
+  useNeighbours([n - 1, n, n + 1].filter((x) => x > 0 && x <= last).map(String), version, (x) => href(["models", name, x]));
   const v = one.data?.version, r = one.data?.release ?? null;
   const g = gateOf(v?.gate);
   const aliases = v?.aliases ?? Object.entries(model.data?.aliases ?? {}).filter(([, n]) => n === v?.version).map(([a]) => a);
   const d = deps.data?.deployments.find((x) => x.model === name);
   const tab = place.value.query.get("tab") ?? "gate";
   const days = r?.errors_by_day ?? [];
-  const others = (model.data?.versions ?? []).map((x) => x.version).filter((x) => x !== v?.version);
-  const below = others.filter((x) => v && x < v.version);
-  const vs = Number(place.value.query.get("vs")) || (g?.champion && g.champion !== v?.version ? g.champion : below.length ? Math.max(...below) : null);
+  const vs = Number(place.value.query.get("vs")) || (g?.champion && g.champion !== v?.version ? g.champion : v && v.version > 1 ? v.version - 1 : null);
   const role = d && v ? d.champion_version === v.version && !d.withdrawn ? "champion" : d.canary_version === v.version ? `canary ${percent(d.canary_weight)}` : null : null;
   return <>
     <Head title={<>{name} v{v?.version ?? version} {role ? <Mark tone={role === "champion" ? "ok" : "info"}>{role}</Mark>
