@@ -41,6 +41,7 @@ api_datasets_list(struct slw_http_req *req, struct slw_http_res *res,
     for (size_t i = 0; i < count; i++)
         slw_data_write(&w, &list[i], false);
     slw_jw_arr_end(&w);
+    slw_jw_ki64(&w, "total", (int64_t)count);
     slw_jw_obj_end(&w);
     return SLW_OK;
 }
@@ -52,10 +53,13 @@ api_datasets_log(struct slw_http_req *req, struct slw_http_res *res,
     struct slw_api *api = req->app;
     struct slw_dataset *list = NULL;
     size_t count = 0;
+    int64_t total = 0;
+    struct api_page page;
+    TRY(api_page_of(req, 200, 1000, &page, err));
     SLW_AUTO(slw_tx, tx);
     TRY(slw_tx_read(&tx, api->store, err));
-    TRY(slw_data_log(&tx, slw_http_var(req, "name"), req->arena, &list, &count,
-                     err));
+    TRY(slw_data_log_page(&tx, slw_http_var(req, "name"), page.offset,
+                          page.limit, req->arena, &list, &count, &total, err));
     struct slw_jw w;
     slw_jw_init(&w, &res->body);
     slw_jw_obj(&w);
@@ -65,6 +69,7 @@ api_datasets_log(struct slw_http_req *req, struct slw_http_res *res,
     for (size_t i = 0; i < count; i++)
         slw_data_write(&w, &list[i], false);
     slw_jw_arr_end(&w);
+    slw_jw_ki64(&w, "total", total);
     slw_jw_obj_end(&w);
     return SLW_OK;
 }
@@ -350,6 +355,7 @@ api_features_list(struct slw_http_req *req, struct slw_http_res *res,
     for (size_t i = 0; i < count; i++)
         slw_features_view_write(&w, &views[i]);
     slw_jw_arr_end(&w);
+    slw_jw_ki64(&w, "total", (int64_t)count);
     slw_jw_obj_end(&w);
     return SLW_OK;
 }

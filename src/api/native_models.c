@@ -74,6 +74,7 @@ api_models_list(struct slw_http_req *req, struct slw_http_res *res,
     struct slw_str *defined = NULL, *registered = NULL;
     size_t defined_count = 0, registered_count = 0;
     struct version_page page;
+    int64_t total = 0;
     TRY(version_page_of(req, 20, &page, err));
     SLW_AUTO(slw_tx, tx);
     TRY(slw_tx_read(&tx, api->store, err));
@@ -85,16 +86,19 @@ api_models_list(struct slw_http_req *req, struct slw_http_res *res,
     slw_jw_obj(&w);
     slw_jw_key(&w, "models");
     slw_jw_arr(&w);
+    total = (int64_t)defined_count;
     for (size_t i = 0; i < defined_count; i++)
         TRY(write_model(&tx, defined[i], req->arena, &page, &w, err));
     for (size_t i = 0; i < registered_count; i++) {
         bool seen = false;
         for (size_t k = 0; k < defined_count; k++)
             seen = seen || slw_str_eq(defined[k], registered[i]);
+        total += !seen;
         if (!seen)
             TRY(write_model(&tx, registered[i], req->arena, &page, &w, err));
     }
     slw_jw_arr_end(&w);
+    slw_jw_ki64(&w, "total", total);
     slw_jw_obj_end(&w);
     return SLW_OK;
 }
@@ -340,6 +344,7 @@ api_deployments_list(struct slw_http_req *req, struct slw_http_res *res,
     for (size_t i = 0; i < count; i++)
         slw_serve_write(&w, &list[i]);
     slw_jw_arr_end(&w);
+    slw_jw_ki64(&w, "total", (int64_t)count);
     slw_jw_obj_end(&w);
     return SLW_OK;
 }

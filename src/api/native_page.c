@@ -218,9 +218,6 @@ write_models(struct slw_tx *tx, struct slw_arena *a, struct slw_jw *w,
         shown++;
     }
     slw_jw_arr_end(w);
-    slw_jw_ki64(w, "model_count",
-                (int64_t)(defined_count > registered_count ? defined_count
-                                                           : registered_count));
     return SLW_OK;
 }
 

@@ -319,7 +319,7 @@ api_jobs_list(struct slw_http_req *req, struct slw_http_res *res,
 {
     struct slw_api *api = req->app;
     size_t limit = 0, count = 0;
-    int64_t before = 0;
+    int64_t before = 0, total = 0;
     struct slw_job *jobs = NULL;
     TRY(api_limit(req, 50, 1000, &limit, err));
     TRY(slw_http_query_i64(req, "before", 0, &before, err));
@@ -328,6 +328,8 @@ api_jobs_list(struct slw_http_req *req, struct slw_http_res *res,
     TRY(slw_job_list(&tx, slw_http_query(req, "kind"),
                      slw_http_query(req, "subject"), before, limit, req->arena,
                      &jobs, &count, err));
+    TRY(slw_job_count(&tx, slw_http_query(req, "kind"),
+                      slw_http_query(req, "subject"), &total, err));
     struct slw_jw w;
     slw_jw_init(&w, &res->body);
     slw_jw_obj(&w);
@@ -336,6 +338,7 @@ api_jobs_list(struct slw_http_req *req, struct slw_http_res *res,
     for (size_t i = 0; i < count; i++)
         slw_job_write(&w, &jobs[i]);
     slw_jw_arr_end(&w);
+    slw_jw_ki64(&w, "total", total);
     slw_jw_obj_end(&w);
     return SLW_OK;
 }

@@ -78,6 +78,11 @@ SLW_MUST_USE enum slw_rc slw_data_log(struct slw_tx *tx, struct slw_str name,
                                       struct slw_arena *a,
                                       struct slw_dataset **out,
                                       size_t *out_count, struct slw_err *err);
+/* A page of them, and how many there are. */
+SLW_MUST_USE enum slw_rc
+slw_data_log_page(struct slw_tx *tx, struct slw_str name, size_t offset,
+                  size_t limit, struct slw_arena *a, struct slw_dataset **out,
+                  size_t *out_count, int64_t *out_total, struct slw_err *err);
 /* JSON as the API shows it; full: with schema, profile and checks. */
 void slw_data_write(struct slw_jw *w, const struct slw_dataset *d, bool full);
 /* Two versions: rows added, removed, changed (by entity and event time),

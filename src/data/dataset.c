@@ -21,7 +21,7 @@ static const char SQL_AT[] = "SELECT " COLUMNS " FROM data_dataset"
                              " ORDER BY known_at_ms DESC, version DESC LIMIT 1";
 static const char SQL_LOG[] =
     "SELECT " COLUMNS " FROM data_dataset WHERE name = ?1"
-    " ORDER BY version DESC";
+    " ORDER BY version DESC LIMIT ?2 OFFSET ?3";
 static const char SQL_RANGE[] =
     "SELECT count(*), coalesce(max(version), 0), coalesce(min(known_at_ms), 0)"
     " FROM data_dataset WHERE name = ?1";
@@ -199,15 +199,34 @@ enum slw_rc
 slw_data_log(struct slw_tx *tx, struct slw_str name, struct slw_arena *a,
              struct slw_dataset **out, size_t *out_count, struct slw_err *err)
 {
+    int64_t total = 0;
+    return slw_data_log_page(tx, name, 0, SIZE_MAX, a, out, out_count, &total,
+                             err);
+}
+
+enum slw_rc
+slw_data_log_page(struct slw_tx *tx, struct slw_str name, size_t offset,
+                  size_t limit, struct slw_arena *a, struct slw_dataset **out,
+                  size_t *out_count, int64_t *out_total, struct slw_err *err)
+{
     struct slw_dataset newest;
+    bool row = false;
     TRY(slw_data_get_at(tx, name, INT64_MAX, a, &newest, err));
-    struct slw_dataset *list =
-        SLW_ARENA_NEW(a, struct slw_dataset, (size_t)newest.version);
+    SLW_AUTO(slw_stmt, range);
+    TRY(slw_stmt_prepare(&range, tx, SQL_RANGE, err));
+    slw_stmt_str(&range, 1, name);
+    TRY(slw_stmt_step(&range, &row, err));
+    const int64_t total = row ? slw_col_i64(&range, 0) : 0;
+    if (limit > (size_t)total)
+        limit = (size_t)total;
+    struct slw_dataset *list = SLW_ARENA_NEW(a, struct slw_dataset, limit + 1);
     SLW_AUTO(slw_stmt, st);
     TRY(slw_stmt_prepare(&st, tx, SQL_LOG, err));
     slw_stmt_str(&st, 1, name);
+    slw_stmt_i64(&st, 2, (int64_t)limit);
+    slw_stmt_i64(&st, 3, (int64_t)offset);
     size_t count = 0;
-    while (count < (size_t)newest.version) {
+    while (count < limit) {
         bool found = false;
         TRY(dataset_take(&st, a, &found, &list[count], err));
         if (!found)
@@ -216,6 +235,7 @@ slw_data_log(struct slw_tx *tx, struct slw_str name, struct slw_arena *a,
     }
     *out = list;
     *out_count = count;
+    *out_total = total;
     return SLW_OK;
 }
 

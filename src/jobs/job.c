@@ -45,6 +45,13 @@ static const char SQL_ACTIVE[] =
 static const char SQL_MOVING[] =
     "SELECT " COLUMNS " FROM jobs_job WHERE state IN ('queued', 'running')"
     " ORDER BY id LIMIT ?1";
+static const char SQL_COUNT[] = "SELECT count(*) FROM jobs_job";
+static const char SQL_COUNT_KIND[] =
+    "SELECT count(*) FROM jobs_job WHERE kind = ?1";
+static const char SQL_COUNT_SUBJECT[] =
+    "SELECT count(*) FROM jobs_job WHERE subject = ?2";
+static const char SQL_COUNT_BOTH[] =
+    "SELECT count(*) FROM jobs_job WHERE subject = ?2 AND kind = ?1";
 static const char SQL_STATE[] = "SELECT state FROM jobs_job WHERE id = ?1";
 static const char SQL_KIND[] = "SELECT kind FROM jobs_job WHERE id = ?1";
 static const char SQL_FAIL[] =
@@ -241,6 +248,26 @@ slw_job_list(struct slw_tx *tx, struct slw_str kind, struct slw_str subject,
     }
     *out = jobs;
     *out_count = count;
+    return SLW_OK;
+}
+
+enum slw_rc
+slw_job_count(struct slw_tx *tx, struct slw_str kind, struct slw_str subject,
+              int64_t *out_count, struct slw_err *err)
+{
+    bool row = false;
+    SLW_AUTO(slw_stmt, st);
+    TRY(slw_stmt_prepare(
+        &st, tx,
+        kind.len > 0 ? (subject.len > 0 ? SQL_COUNT_BOTH : SQL_COUNT_KIND)
+                     : (subject.len > 0 ? SQL_COUNT_SUBJECT : SQL_COUNT),
+        err));
+    if (kind.len > 0)
+        slw_stmt_str(&st, 1, kind);
+    if (subject.len > 0)
+        slw_stmt_str(&st, 2, subject);
+    TRY(slw_stmt_step(&st, &row, err));
+    *out_count = row ? slw_col_i64(&st, 0) : 0;
     return SLW_OK;
 }
 

@@ -90,6 +90,10 @@ SLW_MUST_USE enum slw_rc slw_job_list(struct slw_tx *tx, struct slw_str kind,
                                       size_t count_max, struct slw_arena *a,
                                       struct slw_job **out, size_t *out_count,
                                       struct slw_err *err);
+/* How many such a list would have. */
+SLW_MUST_USE enum slw_rc slw_job_count(struct slw_tx *tx, struct slw_str kind,
+                                       struct slw_str subject,
+                                       int64_t *out_count, struct slw_err *err);
 /* Those that are queued or running, oldest first. */
 SLW_MUST_USE enum slw_rc slw_job_moving(struct slw_tx *tx, size_t count_max,
                                         struct slw_arena *a,

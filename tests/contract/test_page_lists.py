@@ -7,7 +7,7 @@ import sqlite3
 
 import pytest
 
-from conftest import ROOT, Shops
+from conftest import ROOT, Shops, shops_csv
 
 RUNS, VERSIONS, METRICS = 10_000, 1_000, 30
 D = "/api/v1/deployments/next-amount"
@@ -389,3 +389,39 @@ def test_the_page_has_no_sql_of_its_own():
         assert not re.search(r'"\s*(SELECT|INSERT|UPDATE|DELETE) ',
                              path.read_text()), path
     assert isinstance(ROOT, pathlib.Path)
+
+
+def test_every_list_says_how_many_there_are(big):
+    document = big.get("/openapi.json")
+    lists = {"/api/v1/datasets": "datasets", "/api/v1/features": "features",
+             "/api/v1/models": "models", "/api/v1/deployments": "deployments",
+             "/api/v1/jobs": "jobs", "/api/v1/flows": "flows",
+             "/api/v1/decisions": "decisions", "/api/v1/alerts": "alerts",
+             "/api/v1/events": "events", "/api/v1/runs": "runs",
+             "/api/v1/datasets/sales": "versions",
+             "/api/v1/models/next-amount": "versions",
+             "/api/v1/monitors/next-amount": "windows"}
+    for path, key in lists.items():
+        answer = big.call("GET", path)
+        if path.startswith("/api/v1/monitors/") and answer.status == 404:
+            continue  # this project watches nothing
+        page = answer.json
+        assert page.get("total", -1) >= len(page[key]), path
+        assert len(answer.body) < 120_000, (path, len(answer.body))
+    assert "/api/v1/runs" in document["paths"]
+    first = big.get("/api/v1/jobs?limit=1")
+    assert first["total"] > 1 and len(first["jobs"]) == 1
+    kind = first["jobs"][0]["kind"]
+    assert big.get(f"/api/v1/jobs?kind={kind}")["total"] <= first["total"]
+
+
+def test_versions_of_a_dataset_are_paged(tmp_path):
+    with Shops(tmp_path) as s:
+        for days in (331, 332):
+            s.added("sales", shops_csv(days=days))
+        path = "/api/v1/datasets/sales"
+        page = s.get(path + "?limit=2")
+        assert page["total"] == 3
+        assert [d["version"] for d in page["versions"]] == [3, 2]
+        rest = s.get(path + "?limit=2&offset=2")["versions"]
+        assert [d["version"] for d in rest] == [1]
