@@ -109,7 +109,7 @@ api_models_get(struct slw_http_req *req, struct slw_http_res *res,
 {
     struct slw_api *api = req->app;
     struct version_page page;
-    TRY(version_page_of(req, 1000, &page, err));
+    TRY(version_page_of(req, 100, &page, err));
     SLW_AUTO(slw_tx, tx);
     TRY(slw_tx_read(&tx, api->store, err));
     struct slw_jw w;

@@ -185,10 +185,12 @@ const struct app_command app_commands[] = {
      .synopsis = "MODEL",
      .word_min = 1,
      .word_max = 1,
-     .help = "versions of a model",
+     .options = "limit=N offset=N",
+     .help = "versions of a model, the newest 100",
      .example = "slipway models show next-range",
      .method = "GET",
      .path = "/api/v1/models/{0}",
+     .query = "limit offset",
      .rows = "versions",
      .columns = "version gate=gate_verdict stage "
                 "created=created_at_ms:time release=release:hash run_id"},
