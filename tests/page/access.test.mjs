@@ -50,7 +50,7 @@ test("dialogs, Find and the menu have no findings either", async () => {
   assert.deepEqual(await findings(page), []);
   await page.keyboard.press("Escape");
   await page.keyboard.press("Control+k");
-  await page.getByRole("combobox").waitFor();
+  await page.getByRole("combobox", { name: /^Find/ }).waitFor();
   assert.deepEqual(await findings(page), []);
   await page.done();
 });

@@ -152,8 +152,8 @@ test("10. where does this number come from: lineage", async () => {
 });
 
 test("MLflow's links land", async () => {
-  const search = await fetch(ONE + "/api/2.0/mlflow/runs/search", { method: "POST", body: JSON.stringify({ experiment_ids: ["1"], max_results: 1 }) });
-  const id = (await search.json()).runs[0].info.run_id;
+  const search = await api(ONE, "/api/2.0/mlflow/runs/search", "POST", { experiment_ids: ["1"], max_results: 1 });
+  const id = search.runs[0].info.run_id;
   const page = await open({ url: ONE, path: `/#/experiments/1/runs/${id}` });
   await until(() => page.url() === `${ONE}/runs/${id}`, "our address");
   await page.getByText("Parameters").first().waitFor();
@@ -170,7 +170,7 @@ test("the keyboard alone: sections, find, rows, dialogs, and no key acts", async
   assert.equal(await page.evaluate(() => document.activeElement?.id), "main");
   assert.match(await page.title(), /^Models/);
   await page.keyboard.press("Control+k");
-  await page.getByRole("combobox").fill("prices");
+  await page.getByRole("combobox", { name: /^Find/ }).fill("prices");
   await page.keyboard.press("Enter");
   await page.getByRole("heading", { level: 1, name: /^prices/ }).waitFor();
   await page.keyboard.press("?");

@@ -38,13 +38,18 @@ test("the error is weighed by rows and compared with the rule", () => {
 
 test("the overview's sentence says whether things are well", () => {
   const d = deployment();
-  eq(words.overviewSentence(overview({ deployments: [d] }), { "next-close": points(0.9, 1) }),
+  const of = (list, marks = []) => ({ "next-close": { points: list, marks, metric: "mae" } });
+  eq(words.overviewSentence(overview({ deployments: [d] }), of(points(0.9, 1))),
     "next-close is serving and better than its rule: v7 answers every request, error 10 % below the rule. No alert is open.");
   eq(words.overviewSentence(overview({ deployments: [d], alerts: [{ id: 1, deployment: "x" }] }), {}),
     "next-close is serving; how well is not known until labels come: v7 answers every request. 1 alert is open.");
   eq(words.overviewSentence(overview(), {}), "Nothing is declared yet. A project file starts the loop.");
-  assert.match(words.overviewSentence(overview({ deployments: [d] }), { "next-close": points(2, 1) }),
-    /no better than its rule/);
+  const said = (list, marks) => words.overviewSentence(overview({ deployments: [d] }), of(list, marks));
+  assert.match(said(points(2, 1)), /but worse than its rule/);
+  assert.match(said(points(1, 1).map((p, i) => ({ ...p, model: i % 2 ? 1.4 : 0.7 }))), /no better and no worse than its rule as far as 10 days show/);
+  assert.match(said(points(2, 1, 4)), /4 days with labels are too few to judge it/);
+  // what the version before did is not held against this one
+  assert.match(said(points(2, 1), [{ kind: "release", from: 100 * 86400e3, to: null, ref: "", reason: "" }]), /not known until labels come/);
 });
 
 test("what is worst is said first", () => {

@@ -1,9 +1,10 @@
 /* The sentences.  Each page opens with one that a product owner understands,
    made of facts by the fixed templates here and nowhere else.  Pure functions:
    tests/page/words.test.mjs holds them to their words. */
-import { count, day, num, percent, plural } from "./format";
+import { pairedByDay } from "./facts";
+import { day, num, percent, plural } from "./format";
 import type {
-  Alert, Dataset, Deployment, ErrorPoint, Flow, Gate, GateCheck, Model, Overview,
+  Alert, Dataset, Deployment, ErrorHistory, ErrorPoint, Flow, Gate, GateCheck, Model, Overview,
   RunRow, Window,
 } from "./types";
 
@@ -56,6 +57,25 @@ export function againstRule(points: ErrorPoint[]):
   return { model: model / rows, rule: rule / rows, rows, ratio: model / rule - 1 };
 }
 
+/** The points since who answers changed last: what was served before says
+    nothing about who serves now. */
+export function sinceChange(h: ErrorHistory | undefined): ErrorPoint[] {
+  if (!h) return [];
+  const changes = h.marks.filter((m) => m.kind === "release" || m.kind === "rollback").map((m) => m.from);
+  const from = changes.length ? Math.max(...changes) - 86400e3 : -Infinity;
+  return h.points.filter((p) => p.t >= from && p.model !== null && p.rule !== null).slice(-60);
+}
+
+/** How well it serves, no surer than the days allow. */
+export function howWell(points: ErrorPoint[]): string {
+  if (!points.length) return "is serving; how well is not known until labels come";
+  const d = pairedByDay(points.map((p) => [p.t, p.model!, p.rule!]), 1, 2);
+  if (!d) return `is serving; ${plural(points.length, "day")} with labels are too few to judge it`;
+  if (d.mid + d.half < 0) return "is serving and better than its rule";
+  if (d.mid - d.half > 0) return "is serving, but worse than its rule";
+  return `is serving, no better and no worse than its rule as far as ${plural(points.length, "day")} show`;
+}
+
 /** "3.1 % below the rule". */
 export function belowRule(ratio: number): string {
   if (Math.abs(ratio) < 0.0005) return "equal to the rule's";
@@ -63,13 +83,13 @@ export function belowRule(ratio: number): string {
 }
 
 /** The first sentence about one deployment. */
-export function deploymentSentence(d: Deployment, points: ErrorPoint[] = [],
+export function deploymentSentence(d: Deployment, history?: ErrorHistory,
   window?: Window): string {
   const said = [whoAnswers(d)];
-  const error = againstRule(points.slice(-30));
+  const error = againstRule(sinceChange(history));
   if (error && d.champion_version !== null && !d.withdrawn)
-    said.push(`its error is ${belowRule(error.ratio)} over the last ` +
-      `${count(error.rows)} labelled predictions`);
+    said.push(`its error is ${belowRule(error.ratio)} over ` +
+      `${plural(error.rows, "labelled prediction")} since it serves`);
   if (window) said.push(driftPhrase(window));
   return `${big(said.join("; "))}.`;
 }
@@ -84,7 +104,7 @@ export function worstFirst(list: Deployment[], alerts: Alert[]): Deployment[] {
   return [...list].sort((a, b) => weight(a) - weight(b) || (a.name < b.name ? -1 : 1));
 }
 
-export function overviewSentence(o: Overview, errors: Record<string, ErrorPoint[]>): string {
+export function overviewSentence(o: Overview, errors: Record<string, ErrorHistory>): string {
   if (!o.deployments.length) {
     if (!o.models.length) return "Nothing is declared yet. A project file starts the loop.";
     return `${plural(o.models.length, "model is", "models are")} declared, none is deployed yet.`;
@@ -95,11 +115,8 @@ export function overviewSentence(o: Overview, errors: Record<string, ErrorPoint[
     else if (d.champion_version === null)
       said.push(`${d.name} is answered by the rule, as no version is deployed`);
     else {
-      const e = againstRule((errors[d.name] ?? []).slice(-30));
-      const how = !e ? "is serving; how well is not known until labels come"
-        : e.ratio < 0 ? "is serving and better than its rule"
-          : "is serving, but no better than its rule";
-      said.push(`${d.name} ${how}: ${whoAnswers(d)}` + (e ? `, error ${belowRule(e.ratio)}` : ""));
+      const points = sinceChange(errors[d.name]), e = againstRule(points);
+      said.push(`${d.name} ${howWell(points)}: ${whoAnswers(d)}` + (e ? `, error ${belowRule(e.ratio)}` : ""));
     }
   }
   const head = said.slice(0, 2).map((s) => `${s}.`).join(" ");

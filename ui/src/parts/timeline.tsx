@@ -78,11 +78,18 @@ export function Timeline({ history, lanes = true, limit, label }: { history: Err
   };
   useEffect(() => onKeys({ t: () => setTable((x) => !x) }), []);
 
-  const L = W < 480 ? 44 : 66, R = W < 480 ? 8 : 62, H = 176, strip = 44;
+  const L = W < 480 ? 60 : 66, R = W < 480 ? 8 : 62, H = 176, strip = 44;
   const x = linear(lo, hi, L, Math.max(L + 10, W - R));
   const top = Math.max(1e-12, limit ?? 0, ...points.map((p) => Math.max(p.model ?? 0, p.rule ?? 0)));
   const y = linear(0, top * 1.06, H, 8, 3);
-  const shown = perPixel(points, Math.max(50, W - L - R), (p) => p.model ?? p.rule);
+  const dense = perPixel(points, Math.max(50, W - L - R), (p) => p.model ?? p.rule);
+  // A gap is drawn as a gap: where days are missing, no line is made up.
+  const gap = Math.max(8 * DAY, (hi - lo) / 12);
+  const shown = dense.flatMap((p, i): ErrorPoint[] => {
+    const next = dense[i + 1];
+    return next && next.t - p.t > gap ? [p, { t: p.t + 1, model: null, rule: null, rows: 0 }] : [p];
+  });
+  const alone = shown.filter((p, i) => p.model !== null && (shown[i - 1]?.model ?? null) === null && (shown[i + 1]?.model ?? null) === null);
   const ratio = (p: ErrorPoint) => p.model !== null && p.rule ? p.model / p.rule - 1 : null;
   const worst = Math.min(1.5, Math.max(0.05, ...points.map((p) => Math.abs(ratio(p) ?? 0))));
   const sy = H + 30 + strip / 2;
@@ -149,7 +156,7 @@ export function Timeline({ history, lanes = true, limit, label }: { history: Err
             <text x={W - R} y={y(limit) - 4} text-anchor="end">guard</text></g>}
           <path class="srule" d={path(shown.map((q) => [x(q.t), q.rule === null ? null : y(q.rule)]))} />
           <path class="l s1" d={path(shown.map((q) => [x(q.t), q.model === null ? null : y(q.model)]))} />
-          {points.length < 3 && points.map((q) => q.model !== null &&
+          {alone.map((q) => q.model !== null &&
             <circle key={q.t} cx={x(q.t)} cy={y(q.model)} r="3.5" fill="var(--c1)" />)}
           {W >= 480 && ends.map(([py, name, color]) =>
             <text key={name} x={W - R + 6} y={py + 4} style={{ fill: color, fontWeight: 600 }}>{name}</text>)}
@@ -166,7 +173,7 @@ export function Timeline({ history, lanes = true, limit, label }: { history: Err
           })}
           {lanes && LANES.map(([kind, name, color], i) => {
             const ly = lane0 + i * 20;
-            return <g key={kind}><text x={L - 8} y={ly + 4} text-anchor="end">{W < 480 ? name.slice(0, 6) : name}</text>
+            return <g key={kind}><text x={L - 8} y={ly + 4} text-anchor="end">{name}</text>
               <path class="grid" d={`M${L} ${ly}H${W - R}`} />
               {kind === "fallback" && history.marks.filter((m) => m.kind === "fallback" && m.to !== null
                 && m.to >= lo && m.from <= hi).slice(0, 60).map((m, j) =>
@@ -179,7 +186,7 @@ export function Timeline({ history, lanes = true, limit, label }: { history: Err
                   {s.marks.length > 1 && <text x="7" y="4" class="k">{s.marks.length}</text>}
                   <title>{s.marks.map((m) => `${day(m.from)} ${m.reason}`).slice(0, 6).join("\n")}</title></g>;
                 const to = s.marks[s.marks.length - 1]!.ref;
-                return to ? <a key={j} href={to} tabIndex={-1}>{sign}</a> : <g key={j}>{sign}</g>;
+                return <g key={j} class={to ? "go" : undefined} onClick={to ? () => go(to) : undefined}>{sign}</g>;
               })}</g>;
           })}
           {p && <g><path d={`M${x(p.t)} 4V${height - 18}`} stroke="var(--edge)" />

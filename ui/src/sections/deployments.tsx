@@ -166,7 +166,7 @@ export function DeploymentPage({ name }: { name: string }) {
   const step = d && d.rollout_step >= 0 ? d.definition.rollout?.[d.rollout_step] : undefined;
   return <>
     <Head title={<>{name} {d && <Mark tone={deploymentTone(d)}>{deploymentWord(d)}</Mark>}</>}
-      lead={d && deploymentSentence(d, errors.data?.points ?? [])} actions={d && <Levers d={d} model={model.data} />} />
+      lead={d && deploymentSentence(d, errors.data)} actions={d && <Levers d={d} model={model.data} />} />
     <Reading of={one} rows={6}>{(a) => <>
       <Card title="Who answers" note={whoAnswers(a.deployment)}><WeightBar d={a.deployment} />
         <div class="read"><span>{a.deployment.champion_version !== null && <>champion {vlink(a.deployment, a.deployment.champion_version)} <code>{hash(a.deployment.champion)}</code></>}</span>

@@ -7,7 +7,7 @@ import { errorHistory, useOverview } from "../lib/overview";
 import { href, place, withQuery, go } from "../lib/router";
 import type { Deployment, ErrorHistory, ErrorPoint, Job, Overview } from "../lib/types";
 import {
-  againstRule, belowRule, calls, deploymentTone, deploymentWord, overviewSentence, type Tone, v, worstFirst,
+  againstRule, belowRule, calls, deploymentTone, deploymentWord, overviewSentence, sinceChange, type Tone, v, worstFirst,
 } from "../lib/words";
 import { Card, Command, Empty, Head, Oops, Reading, Time } from "../parts/block";
 import { ActButton } from "../parts/dialog";
@@ -70,8 +70,8 @@ function Loop({ o }: { o: Overview }) {
 
 function Who({ deployments, errors }: { deployments: Deployment[]; errors: Record<string, ErrorHistory> }) {
   const live = liveFigures.value;
-  return <Card title="Who answers, and how well" note="error over the last 30 labelled days">
-    <Table rows={deployments.map((d) => ({ d, e: againstRule((errors[d.name]?.points ?? []).slice(-30)), p99: live[d.name]?.p99_ms }))} cols={[
+  return <Card title="Who answers, and how well" note="error since the version serves">
+    <Table rows={deployments.map((d) => ({ d, e: againstRule(sinceChange(errors[d.name])), p99: live[d.name]?.p99_ms }))} cols={[
       ["Deployment", ({ d }) => <a href={href(["deployments", d.name])}>{d.name}</a>],
       ["Traffic", ({ d }) => <WeightBar d={d} />, "w"],
       ["Error", ({ e }) => num(e && e.model), "r"],
@@ -99,13 +99,11 @@ function Filled({ o }: { o: Overview }) {
   const errors = useErrors(order.slice(0, 4).map((d) => d.name));
   const shown = order.find((d) => d.name === place.value.query.get("d")) ??
     order.find((d) => d.champion_version !== null) ?? order[0];
-  const points: Record<string, ErrorPoint[]> = {};
-  for (const [k, h] of Object.entries(errors.data ?? {})) points[k] = h.points;
   const jobs = running(o);
   const history = shown && errors.data?.[shown.name];
   const empty = !o.sources.length && !o.models.length;
   return <>
-    <Head title={o.project || "Slipway"} lead={overviewSentence(o, points)} actions={shown && <>
+    <Head title={o.project || "Slipway"} lead={overviewSentence(o, errors.data ?? {})} actions={shown && <>
       <ActButton label="Roll back" danger act={rollbackAct(shown)}
         not={shown.previous_version === null ? "no version to go back to" : null} />
       <ActButton label="Retrain" act={retrainAct(shown.model)} /></>} />

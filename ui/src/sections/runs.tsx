@@ -111,7 +111,7 @@ export function RunList() {
   const metrics = known.filter((k) => k.startsWith("metrics.")).map((k) => k.slice(8));
   return <>
     <Head title="Runs" lead={rows.total === null ? undefined : rows.total ? `${plural(rows.total, "run")}${q || kind || experiment ? " match" : ""}, ${sortWords(sort)} first.` : undefined} />
-    <form class="act" role="search" onSubmit={(e) => { e.preventDefault(); go(withQuery({ q: draft || null }), true); }}>
+    <form class="act" role="search" onSubmit={(e) => { e.preventDefault(); go(withQuery({ q: draft || null })); }}>
       <input ref={filter} style={{ flex: "1 1 320px" }} aria-label="Filter, in MLflow's words" aria-describedby="filter-says" value={draft} spellcheck={false} list="filter-words"
         placeholder={'metrics.test_mae < 0.007 and params.max_depth = "3"'} onInput={(e) => setDraft(e.currentTarget.value)} />
       <datalist id="filter-words">{known.map((k) => <option key={k} value={`${draft && !draft.endsWith(" ") ? "" : draft}${k} `} />)}</datalist>
