@@ -10,6 +10,7 @@
 # them for ever. The same input gives the same bytes. The budget is checked: what every
 # visitor loads may not grow unseen.
 set -euo pipefail
+from=$PWD # names are relative to where this was called
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
 ui=${SLIPWAY_UI:-$PWD/ui} # another folder of sources: to try something
@@ -27,7 +28,8 @@ if [ "${1-}" = --check ]; then
 fi
 
 [ $# = 1 ] || [ $# = 3 ] || die "usage: tools/build_ui.sh OUT [STAMP DEPFILE] | --check"
-out=$1
+absolute() { case $1 in /*) printf '%s' "$1" ;; *) printf '%s/%s' "$from" "$1" ;; esac; }
+out=$(absolute "$1")
 esbuild=$modules/@esbuild/linux-x64/bin/esbuild
 [ -x "$esbuild" ] || die "esbuild is missing: run tools/setup.sh build"
 [ -e "$ui/src/main.tsx" ] || die "ui/src/main.tsx is missing"
@@ -64,10 +66,10 @@ printf 'page: app.js %d, app.css %d, index.html %d bytes (gzip; %d of %d used)\n
 rm -rf "$out"
 mv "$part" "$out"
 if [ $# = 3 ]; then
-    : >"$2"
+    : >"$(absolute "$2")"
     { # folders too, so that a new or removed file rebuilds
         printf '%s:' "$2"
         find "$ui/index.html" "$ui/uplot.sed" "$ui/src" -printf ' %p'
         printf ' %s\n' "$esbuild"
-    } >"$3"
+    } >"$(absolute "$3")"
 fi

@@ -64,7 +64,7 @@ function Live({ name, timeout }: { name: string; timeout: number | undefined }) 
     {!!past.data?.releases.length && <Table flat caption="By release, the last minutes" rows={past.data.releases} cols={[
       ["Version", (r) => <>{v(r.version)} <span class="mut">{r.role}</span></>], ["Requests", (r) => rate(r.requests_per_s), "r"],
       ["p50", (r) => duration(r.p50_ms), "r"], ["p99", (r) => duration(r.p99_ms), "r"]]} />}
-    {points.length > 1 && <Curve title="Latency" unit="ms" fromZero series={[
+    {points.some((p) => p.p50_ms !== null) && <Curve title="Latency" unit="ms" fromZero series={[
       { name: "p50 ms", x, y: points.map((p) => p.p50_ms) }, { name: "p99 ms", x, y: points.map((p) => p.p99_ms) }]} />}
   </Card>;
 }

@@ -52,14 +52,20 @@ function Alerts({ alerts, title, name }: { alerts: ReturnType<typeof useGet<{ al
 
 function Strip({ windows, at }: { windows: Window[]; at: Window }) {
   const shown = [...windows].reverse();
-  return <Card title="Windows" note="newest right; an arrow of the keyboard or a click opens one">
+  return <Card title="Windows" note="newest right; each opens its columns">
     <div class="wins">{shown.map((w) => <a key={w.to_ms} class={`plain ${windowTone(w) === "ok" ? "idle" : windowTone(w)}`} href={withQuery({ window: day(w.to_ms) })} data-replace
       aria-current={w === at ? "true" : undefined} aria-label={`Window to ${day(w.to_ms)}: ${windowWord(w)}`} title={`${day(w.from_ms)} to ${day(w.to_ms)}: ${windowWord(w)}`}>{windowSign(w)}</a>)}</div>
     <div class="read"><span>{day(shown[0]?.to_ms)}</span><span class="sp" /><span>{day(shown[shown.length - 1]?.to_ms)}</span></div>
     <div class="read mut">· quiet ▲ drift ■ lost performance – labels not yet known. The test allows {percent(at.alpha)} false alarms a window over all columns.</div></Card>;
 }
 
-const shift = (c: ColumnDrift): number | null => c.reference_mean ? c.mean / c.reference_mean - 1 : null;
+/** How far the mean moved: in percent, or in the column's own unit where the
+    mean lies about zero and a percentage would say nothing. */
+function shift(c: ColumnDrift): string {
+  const spread = (c.edges[c.edges.length - 1] ?? 0) - (c.edges[0] ?? 0), moved = c.mean - c.reference_mean;
+  return Math.abs(c.reference_mean) > spread / 2 ? percent(moved / c.reference_mean, true)
+    : (moved > 0 ? "+" : "") + num(moved, 3);
+}
 
 function ColumnTable({ w, chosen }: { w: Window; chosen: string }) {
   const rows = [...w.columns].sort((a, b) => a.adjusted_p - b.adjusted_p || b.psi - a.psi);
@@ -67,7 +73,7 @@ function ColumnTable({ w, chosen }: { w: Window; chosen: string }) {
     <Table rows={rows} here={(c) => c.name === chosen} cols={[
       ["Column", (c) => <a href={withQuery({ col: c.name })} data-replace>{c.name}</a>, "h"],
       ["Reference | now", (c) => <MiniDist reference={c.reference_counts} current={c.counts} name={`${c.name}: reference and now`} />],
-      ["Mean shift", (c) => percent(shift(c), true), "r"], ["PSI", (c) => num(c.psi, 2), "r"], ["p, corrected", (c) => pValue(c.adjusted_p), "r"],
+      ["Mean shift", (c) => shift(c), "r"], ["PSI", (c) => num(c.psi, 2), "r"], ["p, corrected", (c) => pValue(c.adjusted_p), "r"],
       ["State", (c) => <Mark tone={c.drifted ? "warn" : "idle"}>{c.drifted ? "drift" : "quiet"}</Mark>, "v"]]} />
     <p class="note">PSI is judged against how far {plural(w.rows, "row")} of the reference stray from the reference itself, not against a fixed 0.1 or 0.2.</p></Card>;
 }
@@ -89,7 +95,7 @@ function ColumnCard({ c, w, windows }: { c: ColumnDrift; w: Window; windows: Win
     <div class="read"><span class="key"><svg viewBox="0 0 16 10" aria-hidden="true"><rect width="16" height="10" class="refd" /></svg>reference, {count(ref)} rows in {count(c.reference_days)} days</span>
       <span class="key"><svg viewBox="0 0 16 10" aria-hidden="true"><path class="l s2" d="M0 5H16" /></svg>now, {count(total)} rows in {count(c.days)} days</span></div>
     <Table flat rows={[
-      ["Mean", num(c.reference_mean), num(c.mean), percent(shift(c), true)], ["Null", count(c.reference_nulls), count(c.nulls), "–"],
+      ["Mean", num(c.reference_mean), num(c.mean), shift(c)], ["Null", count(c.reference_nulls), count(c.nulls), "–"],
       ["PSI", "–", num(c.psi, 3), `p ${pValue(c.p)}`], ["KS", "–", num(c.ks, 3), `p ${pValue(c.ks_p)}`]]} cols={[
       ["Figure", (r) => r[0], "h"], ["Reference", (r) => r[1], "r"], ["Now", (r) => r[2], "r"], ["Shift", (r) => r[3], "r"]]} />
     <p class="note">The bins are the reference's own quantiles, so the grey steps are level. Window {day(w.from_ms)} to {day(w.to_ms)}.</p></Card>;

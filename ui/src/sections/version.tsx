@@ -150,7 +150,7 @@ const useLineage = (name: string, version: string) => useLoad<Lineage>(`lineage:
 }, MODEL_TOPICS);
 
 function Actions({ name, v, d, gated }: { name: string; v: Version; d: Deployment | undefined; gated: boolean }) {
-  const judge = <ActButton label={gated ? "Judge again" : "Judge"} primary={!gated} act={{ title: `Judge v${v.version} by the gate`,
+  const judge = <ActButton label={v.gate ? "Judge again" : "Judge"} primary={!v.gate} act={{ title: `Judge v${v.version} by the gate`,
     path: `/api/v1/models/${enc(name)}/versions/${v.version}/gate` }} />;
   if (!d) return <>{judge}<span class="mut sml">No deployment is declared for this model.</span></>;
   if (d.canary_version === v.version)
