@@ -3,7 +3,8 @@
 import { createRequire } from "node:module";
 import assert from "node:assert/strict";
 
-const require = createRequire(process.env.PAGE_MODULES + "/");
+const modules = process.env.PAGE_MODULES ?? new URL("../../.deps/ui/node_modules", import.meta.url).pathname;
+const require = createRequire(modules + "/");
 const { chromium } = require("playwright-core");
 export const AXE = require.resolve("axe-core/axe.min.js");
 

@@ -3,7 +3,7 @@
    limits are wide; the counts are exact. */
 import test, { after } from "node:test";
 import assert from "node:assert/strict";
-import { close, open, until } from "./browser.mjs";
+import { api, close, open, until } from "./browser.mjs";
 
 const { MANY } = process.env;
 after(close);
@@ -56,5 +56,24 @@ test("100 section changes by keyboard leave no error and little heap", async () 
     if (i === 20) first = await heap();
   }
   assert.ok(await heap() - first < 20e6, "the heap grew");
+  await page.done();
+});
+
+test("a server with tokens asks for one in place and resumes; what a role may not is said", async () => {
+  const root = await api(MANY, "/api/v1/tokens", "POST", { name: "root", role: "admin" });
+  const made = await fetch(MANY + "/api/v1/tokens", { method: "POST", body: JSON.stringify({ name: "eve", role: "reader" }),
+    headers: { "Content-Type": "application/json", Authorization: `Bearer ${root.token ?? root.secret}` } });
+  const eve = await made.json();
+  const page = await open({ url: MANY, path: "/models" });
+  const dialog = page.getByRole("dialog", { name: "This server wants a token" });
+  await dialog.getByLabel("Token").fill(eve.token ?? eve.secret);
+  await dialog.getByRole("button", { name: "Use it" }).click();
+  await page.getByRole("link", { name: "many" }).first().waitFor();
+  await page.getByRole("link", { name: "v1000" }).first().click();
+  await page.getByRole("button", { name: "Judge…" }).click();
+  const alert = page.getByRole("dialog").getByRole("alert");
+  await alert.waitFor();
+  assert.match(await alert.innerText(), /role/);
+  assert.equal(await page.getByRole("dialog").getByRole("button", { name: /^Judge v1000/ }).getAttribute("aria-disabled"), "true");
   await page.done();
 });

@@ -1,5 +1,5 @@
 /* The pictures of docs/page and the README, from the two stories:
-     PAGE_MODULES=.deps/ui/node_modules ONE=http://… TWO=http://… node tests/page/shots.mjs docs/page */
+     ONE=http://… TWO=http://… node tests/page/shots.mjs docs/page */
 import { close, open } from "./browser.mjs";
 
 const { ONE, TWO } = process.env;
