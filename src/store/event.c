@@ -169,13 +169,20 @@ event_read(struct slw_stmt *st, struct slw_event *out)
 }
 
 static enum slw_rc
-event_take(struct slw_stmt *st, struct slw_arena *a, struct slw_event *out,
-           struct slw_err *err)
+none(bool later, struct slw_err *err)
+{
+    return slw_fail(err, SLW_NOT_FOUND,
+                    later ? "no later event" : "no earlier event");
+}
+
+static enum slw_rc
+event_take(struct slw_stmt *st, bool later, struct slw_arena *a,
+           struct slw_event *out, struct slw_err *err)
 {
     bool row = false;
     TRY(slw_stmt_step(st, &row, err));
     if (!row)
-        return slw_fail(err, SLW_NOT_FOUND, "no further event");
+        return none(later, err);
     struct slw_event e;
     event_read(st, &e);
     e.kind = slw_arena_str(a, e.kind);
@@ -254,7 +261,7 @@ event_near(struct slw_tx *tx, int64_t at, bool later,
         slw_stmt_str(&st, 2, subject);
         slw_stmt_str(&st, 3, kind_prefix);
         slw_stmt_str(&st, 4, prefix_end(a, kind_prefix));
-        return event_take(&st, a, out, err);
+        return event_take(&st, later, a, out, err);
     }
     int64_t id = at;
     const char *sql = later ? SQL_AFTER : SQL_BEFORE;
@@ -262,11 +269,11 @@ event_near(struct slw_tx *tx, int64_t at, bool later,
         sql = SQL_ONE;
         TRY(nearest_of_prefix(tx, at, later, kind_prefix, &id, err));
         if (id == 0)
-            return slw_fail(err, SLW_NOT_FOUND, "no further event");
+            return none(later, err);
     }
     TRY(slw_stmt_prepare(&st, tx, sql, err));
     slw_stmt_i64(&st, 1, id);
-    return event_take(&st, a, out, err);
+    return event_take(&st, later, a, out, err);
 }
 
 enum slw_rc
