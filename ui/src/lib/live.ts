@@ -6,7 +6,6 @@
    token.  A server without a stream is asked every five seconds instead. */
 import { signal } from "@preact/signals";
 import { authorization, get, happened } from "./api";
-import { serverClock } from "./format";
 import type { Event, Job, LiveRow } from "./types";
 
 export type Link =
@@ -42,7 +41,6 @@ function take(m: Message) {
     return;
   }
   lastEvent.value = m.data as Event;
-  if (m.kind.startsWith("clock")) void readClock();
   happened([m.kind]);
 }
 
@@ -135,13 +133,6 @@ async function poll(stop: AbortSignal) {
   }
 }
 
-async function readClock() {
-  try {
-    const c = await get<{ now_ms: number; manual: boolean }>("/api/v1/clock");
-    serverClock.value = { offset: c.now_ms - Date.now(), manual: c.manual ? c.now_ms : null };
-  } catch { /* the browser's clock will do */ }
-}
-
 /** One stream a tab, only while it is seen. */
 function alone() {
   let stop: AbortController | null = null;
@@ -154,8 +145,6 @@ function alone() {
 }
 
 export function startLive() {
-  void readClock();
-  setInterval(() => { if (!document.hidden) void readClock(); }, 60e3);
   channel?.addEventListener("message", (e) => {
     const m = e.data as Message;
     if (m.kind === "state") say(m.data as Link);

@@ -1,12 +1,22 @@
 /* One project's loop at a glance, for the overview, the navigation's counts
    and Find: one request, shared by all of them. */
 import { get, type Read, useLoad } from "./api";
+import { serverClock } from "./format";
 import type { DeploymentAnswer, ErrorHistory, Mark, Overview, Window } from "./types";
 import { href } from "./router";
 
-const TOPICS = ["data.", "features.", "train.", "registry.", "serve.", "monitor.", "flow.", "job"];
+const TOPICS = ["data.", "features.", "train.", "registry.", "serve.", "monitor.", "flow.", "job", "clock"];
 
-export const useOverview = (): Read<Overview> => useLoad("overview", () => get<Overview>("/api/v1/overview"), TOPICS);
+/** The server's time comes with it: a clock days away from ours was set by hand
+    and stands still. */
+async function overview(): Promise<Overview> {
+  const o = await get<Overview>("/api/v1/overview");
+  const offset = o.now_ms - Date.now();
+  serverClock.value = { offset, manual: Math.abs(offset) > 86400e3 ? o.now_ms : null };
+  return o;
+}
+
+export const useOverview = (): Read<Overview> => useLoad("overview", overview, TOPICS);
 
 /* ---- error over time ---- */
 

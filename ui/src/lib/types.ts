@@ -182,6 +182,7 @@ export interface Event {
 /* ---- the overview: one project's loop at a glance ---- */
 
 export interface Overview {
+  now_ms: number;
   project: string;
   sources: { name: string; version: number | null; newest_ms: number | null;
     known_at_ms: number | null; fresh: boolean | null; fresh_ms?: number | null }[];

@@ -96,9 +96,10 @@ const useErrors = (names: string[]): Read<Record<string, ErrorHistory>> =>
 
 function Filled({ o }: { o: Overview }) {
   const order = useMemo(() => worstFirst(o.deployments, o.alerts), [o]);
-  const errors = useErrors(order.slice(0, 4).map((d) => d.name));
   const shown = order.find((d) => d.name === place.value.query.get("d")) ??
     order.find((d) => d.champion_version !== null) ?? order[0];
+  const served = order.filter((d) => d.champion_version !== null || d === shown);
+  const errors = useErrors(served.slice(0, 4).map((d) => d.name));
   const jobs = running(o);
   const history = shown && errors.data?.[shown.name];
   const empty = !o.sources.length && !o.models.length;
