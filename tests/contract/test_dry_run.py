@@ -7,7 +7,7 @@ import sqlite3
 
 import pytest
 
-from conftest import SHOPS_YAML, Shops, shops_csv
+from conftest import SHOPS_YAML, Shops, eventually, shops_csv
 
 
 def snapshot(server):
@@ -29,7 +29,21 @@ def snapshot(server):
 
 
 def settle(server):
+    """Until what earlier acts have set going is written: jobs, and the first
+    segment of the prediction log of what was deployed, which the flusher
+    registers a moment later."""
     server.idle()
+
+    def registered():
+        db = sqlite3.connect(f"file:{server.data}/slipway.db?mode=ro",
+                             uri=True)
+        missing = db.execute(
+            "SELECT count(*) FROM serve_deployment d WHERE champion <> ''"
+            " AND NOT EXISTS (SELECT 1 FROM serve_segment s"
+            " WHERE s.deployment = d.name)").fetchone()[0]
+        db.close()
+        return missing == 0
+    eventually(registered, 30, "the segments of the prediction log")
 
 
 def dry(server, method, path, body=None):
@@ -97,7 +111,6 @@ def said_and_done(server, method, path, body, kinds):
 def test_acts_on_a_deployment_say_what_the_act_then_does(tmp_path):
     with Shops(tmp_path) as s:
         s.train(2)
-        s.infer  # nothing is deployed yet
         first = said_and_done(s, "POST", D + "/deploy", {"version": 1}, [
             "registry.alias_set", "serve.deployed"])
         assert first[-1]["before"] == "nothing"
