@@ -588,6 +588,7 @@ def main():
         say(f"\ndemo: {e}\n(data and log in {folder})")
         return 1
     except KeyboardInterrupt:
+        shutil.rmtree(folder)
         return 130
     finally:
         for server in servers:
