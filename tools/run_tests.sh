@@ -4,7 +4,8 @@
 #   tools/run_tests.sh [ARGUMENT…]   arguments go to pytest, e.g. -k mlflow -x
 #
 # First Meson's tests (unit tests and checks of the source), then the unit tests of the rooms
-# with threads under ThreadSanitizer (build-tsan), then the black-box tests in tests/, which start build-test/slipway themselves; the few that measure take build/slipway.
+# with threads under ThreadSanitizer (build-tsan), then the black-box tests in tests/, which
+# start build-test/slipway themselves; the few that measure take build/slipway.
 # All of them are run even when some fail. Logs: build-test/meson-logs, build-test/pytest.log.
 # `make test` builds first; see there.
 set -euo pipefail
