@@ -210,7 +210,7 @@ slw_store_open(struct slw_store **out, const struct slw_store_options *opt,
     store_group_init(&s->group);
     enum slw_rc rc = s->server ? open_server(s, err) : open_child(s, err);
     if (rc != SLW_OK) {
-        slw_err_prefix(err, "cannot open the data folder %s", s->dir);
+        slw_err_prefix(err, "cannot open the data folder %s: ", s->dir);
         slw_store_close(s);
         return rc;
     }
@@ -284,7 +284,7 @@ slw_store_backup(struct slw_store *s, const char *path, struct slw_err *err)
         return SLW_OK;
     struct slw_err ignored;
     (void)!slw_file_remove(tmp, &ignored);
-    return slw_err_prefix(err, "cannot back up to %s", path);
+    return slw_err_prefix(err, "cannot back up to %s: ", path);
 }
 
 /* ---- small settings ---- */
