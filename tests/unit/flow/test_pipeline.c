@@ -693,7 +693,7 @@ new_data_is_counted_from_what_was_trained_on(void **state)
     job_ends(h, "flow.refresh", "{}");
     settle(h);
     assert_decision(h, 0, "new_data", false,
-                    "1 days of new data since prices@3");
+                    "1 day of new data since prices@3");
 }
 
 static void
