@@ -107,13 +107,16 @@ SLW_MUST_USE enum slw_rc slw_serve_act(struct slw_serve *s, int64_t now_ms,
                                        int64_t version, double weight, int step,
                                        struct slw_str why, struct slw_err *err);
 /* A fire drill: from now on the champion (or canary) of this deployment is
- * made to fail ("error"), answer NaN ("nan"), or be late ("slow"); "" ends
- * it.  In memory only, event "serve.drilled".  Shows that the fallback works.
+ * made to fail ("error"), answer NaN ("nan"), or be late ("slow"); "off" or
+ * "" ends it.  In memory only, event "serve.drilled".  Shows that the fallback
+ * works.
  */
 SLW_MUST_USE enum slw_rc slw_serve_drill(struct slw_serve *s, int64_t now_ms,
                                          struct slw_str name,
                                          struct slw_str mode,
                                          struct slw_err *err);
+/* The drill that is on: "error", "nan", "slow" or "off". */
+const char *slw_serve_drill_mode(struct slw_serve *s, struct slw_str name);
 
 /* ---- answering ---- */
 enum slw_answer_by { SLW_BY_CHAMPION, SLW_BY_CANARY, SLW_BY_FALLBACK };

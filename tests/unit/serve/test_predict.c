@@ -165,9 +165,11 @@ fire_drills_show_each_fallback(void **state)
         err);
     answer(f, "k", 1, 2, &out);
     assert_string_equal(out.reason, "late");
+    assert_string_equal(slw_serve_drill_mode(f->serve, SLW_STR("d")), "slow");
     assert_ok(
-        slw_serve_drill(f->serve, NOW_MS, SLW_STR("d"), SLW_STR(""), &err),
+        slw_serve_drill(f->serve, NOW_MS, SLW_STR("d"), SLW_STR("off"), &err),
         err);
+    assert_string_equal(slw_serve_drill_mode(f->serve, SLW_STR("d")), "off");
     do_act(f, SLW_SERVE_WITHDRAW, 0, 0);
     assert_near(answer(f, "k", 1, 2, &out), -1, 0);
     assert_string_equal(out.reason, "withdrawn");
