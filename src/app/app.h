@@ -39,7 +39,8 @@ struct app_command {
     const char *name;       /* "data add" */
     const char *synopsis;   /* "NAME PATH…" */
     int word_min, word_max; /* word_max -1: any number */
-    const char *options;    /* "known-at=TIME append": '=' takes a value */
+    const char *options;    /* "known-at=TIME !window=FROM..TO append": '='
+                               takes a value, '!' must be given */
     const char *help;       /* one line */
     const char *example;
     int (*fn)(struct app_args *a);

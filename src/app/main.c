@@ -21,6 +21,17 @@ app_option(const struct app_args *a, const char *name)
     return NULL;
 }
 
+/* Is an option declared with '!'?  Then without it. */
+static bool
+must_be_given(struct slw_str *word)
+{
+    if (!slw_str_starts(*word, "!"))
+        return false;
+    word->ptr++;
+    word->len--;
+    return true;
+}
+
 static void
 usage_line(FILE *to, const struct app_command *c)
 {
@@ -30,8 +41,10 @@ usage_line(FILE *to, const struct app_command *c)
     while (rest.len) {
         struct slw_str word, name, value;
         slw_str_cut(rest, ' ', &word, &rest);
+        const bool must = must_be_given(&word);
         if (slw_str_cut(word, '=', &name, &value))
-            fprintf(to, " [--%.*s %.*s]", SLW_FMT(name), SLW_FMT(value));
+            fprintf(to, must ? " --%.*s %.*s" : " [--%.*s %.*s]", SLW_FMT(name),
+                    SLW_FMT(value));
         else
             fprintf(to, " [--%.*s]", SLW_FMT(word));
     }
@@ -123,6 +136,7 @@ declared(const struct app_command *c, struct slw_str name, bool *out_value)
     while (rest.len) {
         struct slw_str word, have, value;
         slw_str_cut(rest, ' ', &word, &rest);
+        (void)must_be_given(&word);
         *out_value = slw_str_cut(word, '=', &have, &value);
         if (slw_str_eq(have, name))
             return true;
@@ -168,6 +182,24 @@ take_option(struct app_args *a, int argc, char **argv, int *i)
     return 0;
 }
 
+/* The first option that must be given and was not, or NULL. */
+static const char *
+option_missing(struct app_args *a)
+{
+    const char *options = a->command->options;
+    struct slw_str rest = slw_str_of(options ? options : "");
+    while (rest.len) {
+        struct slw_str word, name, value;
+        slw_str_cut(rest, ' ', &word, &rest);
+        const bool must = must_be_given(&word);
+        slw_str_cut(word, '=', &name, &value);
+        const char *text = slw_arena_strz(&a->arena, name);
+        if (must && !app_option(a, text))
+            return text;
+    }
+    return NULL;
+}
+
 static int
 take_arguments(struct app_args *a, int argc, char **argv)
 {
@@ -186,6 +218,9 @@ take_arguments(struct app_args *a, int argc, char **argv)
     }
     if (a->word_count < c->word_min)
         return wrong(c, "something is missing: ", c->synopsis);
+    const char *missing = option_missing(a);
+    if (missing)
+        return wrong(c, "an option is missing: --", missing);
     if (c->word_max >= 0 && a->word_count > c->word_max)
         return wrong(c, "too much: ", a->words[c->word_max]);
     const char *url = app_option(a, "url");
