@@ -353,7 +353,8 @@ app_status(struct app_args *a)
         {"flows", "/api/v1/flows?limit=5", "flows",
          "id model trigger state version reason"},
         {"jobs", "/api/v1/jobs?limit=5", "jobs",
-         "id kind subject state progress=progress:share note"},
+         "id kind subject state progress=progress:share note "
+         "error=error.message"},
     };
     struct slw_err err;
     SLW_AUTO(slw_buf, none);

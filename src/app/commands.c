@@ -7,7 +7,8 @@
     "from=event_min_ms:date to=event_max_ms:date known=known_at_ms:time "      \
     "parent size=size:size new=new_size:size hash=hash:hash"
 #define JOB_COLUMNS                                                            \
-    "id kind subject state attempt progress=progress:share note error"
+    "id kind subject state attempt progress=progress:share note "              \
+    "error=error.message"
 #define FLOW_COLUMNS                                                           \
     "id model trigger state version started=started_at_ms:time reason"
 

@@ -397,6 +397,16 @@ def test_runs_of_all_experiments_and_ended_jobs_without_promises(shops):
             if j["state"] == "succeeded" and j["note"]] == []
 
 
+def test_a_failed_job_says_why_in_the_list(shops):
+    started = shops.post("/api/v1/models/next-amount/train",
+                         {"as_of": "2023-01-05"})
+    row = shops.job(started["job"])
+    assert row["state"] == "failed"
+    for words in (("jobs", "list"), ("status",)):
+        said = shops.cli(*words).stdout
+        assert row["error"]["message"][:60] in said and '"code"' not in said
+
+
 def test_labels_of_a_file(shops, tmp_path):
     def put(text):
         (tmp_path / "labels.csv").write_text(text)
