@@ -24,7 +24,7 @@ ROOMS = re.findall(r"^subdir\('(\w+)'\)",
                    (ROOT / "src" / "meson.build").read_text(), re.M)
 TOOLBOX = {"base", "num", "net", "store", "jobs", "train"}
 HOMES = {"sqlite3.h": "src/store", "libpq-fe.h": "src/store",
-         "zstd.h": "src/store", "microhttpd.h": "src/net",
+         "zstd.h": "src/store", "zlib.h": "src/data", "microhttpd.h": "src/net",
          "curl/curl.h": "src/net", "jansson.h": "src/base",
          "libfyaml.h": "src/base", "openssl/": "src/base",
          "duckdb.h": "engines/duckdb.c", "libsvm/svm.h": "engines/libsvm.c",

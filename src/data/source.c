@@ -374,7 +374,8 @@ slw_data_source_get(struct slw_tx *tx, struct slw_str name, struct slw_arena *a,
     }
     if (text.len == 0)
         return slw_fail(err, SLW_NOT_FOUND,
-                        "no source '%.*s': none is declared yet",
+                        "no source '%.*s': none is declared yet; declare it in"
+                        " slipway.yaml under sources",
                         SLW_FMT(name));
     return slw_fail(err, SLW_NOT_FOUND, "no source '%.*s'; there are: %.*s",
                     SLW_FMT(name), SLW_FMT(slw_buf_view(&text)));
