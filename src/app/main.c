@@ -93,8 +93,20 @@ find_command(int argc, char **argv, int *out_word_count)
     return NULL;
 }
 
+/* The commands that begin with a word. */
+static void
+group_list(FILE *to, const char *word)
+{
+    const size_t len = strlen(word);
+    for (size_t i = 0; i < app_command_count; i++)
+        if (strncmp(app_commands[i].name, word, len) == 0 &&
+            app_commands[i].name[len] == ' ')
+            fprintf(to, "  slipway %-22s %s\n", app_commands[i].name,
+                    app_commands[i].help);
+}
+
 static int
-no_such_command(int argc, char **argv)
+no_such_command(char **argv, bool help)
 {
     struct slw_str typed = slw_str_of(argv[1]);
     const struct app_command *near = NULL;
@@ -111,14 +123,11 @@ no_such_command(int argc, char **argv)
         }
     }
     if (group) {
-        fprintf(stderr, "slipway: '%s' needs one of these words behind it:\n",
+        FILE *to = help ? stdout : stderr;
+        fprintf(to, "slipway: '%s' needs one of these words behind it:\n",
                 argv[1]);
-        for (size_t i = 0; i < app_command_count; i++)
-            if (strncmp(app_commands[i].name, argv[1], typed.len) == 0 &&
-                app_commands[i].name[typed.len] == ' ')
-                fprintf(stderr, "  slipway %-22s %s\n", app_commands[i].name,
-                        app_commands[i].help);
-        return APP_USAGE;
+        group_list(to, argv[1]);
+        return help ? APP_OK : APP_USAGE;
     }
     fprintf(stderr,
             "slipway: there is no command '%s'%s%s%s; see `slipway "
@@ -169,6 +178,8 @@ take_option(struct app_args *a, int argc, char **argv, int *i)
     if (!declared(c, name, &takes_value))
         return wrong(c, "unknown option ", argv[*i]);
     const char *value = "";
+    if (!takes_value && has_inline)
+        return wrong(c, "no value belongs to ", argv[*i]);
     if (takes_value && has_inline)
         value = inline_value.ptr;
     else if (takes_value && *i + 1 < argc)
@@ -342,7 +353,8 @@ main(int argc, char **argv)
     int words = 0;
     const struct app_command *c = find_command(argc, argv, &words);
     if (!c)
-        return no_such_command(argc, argv);
+        return no_such_command(
+            argv, help || (argc == 3 && strcmp(argv[2], "--help") == 0));
     for (int i = 1 + words; i < argc && strcmp(argv[i], "--") != 0; i++)
         help = help || strcmp(argv[i], "--help") == 0;
     if (help)

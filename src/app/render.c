@@ -240,6 +240,15 @@ child_tree(const struct json_t *v, int indent)
     puts(text);
 }
 
+/* Milliseconds since 1970 by their name, and not a duration. */
+static bool
+is_instant(struct slw_str key, const struct json_t *v)
+{
+    return slw_json_type(v) == SLW_JSON_INT &&
+           (slw_str_ends(key, "_at_ms") || slw_str_eqz(key, "event_min_ms") ||
+            slw_str_eqz(key, "event_max_ms"));
+}
+
 void
 app_tree(const struct json_t *v, int indent)
 {
@@ -271,10 +280,16 @@ app_tree(const struct json_t *v, int indent)
     }
     for (void *it = slw_json_iter(v); it; it = slw_json_next(v, it)) {
         const struct json_t *child = slw_json_iter_value(it);
-        printf("%*s%.*s: ", indent, "", SLW_FMT(slw_json_iter_key(it)));
+        const struct slw_str key = slw_json_iter_key(it);
+        printf("%*s%.*s: ", indent, "", SLW_FMT(key));
         if (is_nested(child) && !is_flat_array(child))
             puts("");
-        child_tree(child, indent + 2);
+        if (is_instant(key, child)) {
+            char time[SLW_TIME_TEXT_SIZE];
+            puts(slw_time_text(slw_json_i64_or(child, 0), time));
+        } else {
+            child_tree(child, indent + 2);
+        }
     }
 }
 

@@ -159,6 +159,8 @@ app_upload(struct app_args *a, const char *path, char out_hash[65],
     meter_start(&m, slw_arena_printf(&a->arena, "sending %s", path).ptr);
     int64_t size = 0;
     TRY(slw_file_size(path, &size, err));
+    if (size == 0)
+        return slw_fail(err, SLW_INVALID, "%s is empty", path);
     SLW_AUTO(slw_reply, reply);
     struct slw_call c = {.method = "POST",
                          .body_path = path,

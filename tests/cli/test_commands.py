@@ -76,6 +76,13 @@ def test_a_word_like_no_command_gets_no_guess():
     assert "did you mean" not in done.stderr and "slipway help" in done.stderr
 
 
+def test_help_of_a_group_lists_it_and_exits_0():
+    for args in (["data", "--help"], ["help", "data"]):
+        done = run(*args)
+        assert done.returncode == 0 and "slipway data add" in done.stdout
+        assert done.stderr == ""
+
+
 def test_a_group_without_its_second_word_lists_the_group():
     done = run("data")
     assert done.returncode == 2
@@ -89,6 +96,7 @@ def test_a_group_without_its_second_word_lists_the_group():
     (["train"], "something is missing: MODEL"),
     (["train", "a", "b"], "too much: b"),
     (["train", "a", "--seed"], "a value is missing behind --seed"),
+    (["train", "a", "--no-wait=1"], "no value belongs to --no-wait=1"),
 ])
 def test_what_is_typed_wrongly_exits_2_with_the_usage(args, words):
     done = run(*args)
@@ -249,6 +257,32 @@ def test_data_get_leaves_no_file_behind_when_there_is_no_such_version(
     assert done.returncode == 1
     assert "99" in one_sentence(done.stderr)
     assert not (tmp_path / "none.parquet").exists()
+
+
+def test_data_get_writes_only_what_a_name_says(tmp_path, shops):
+    for args in (("data", "get", "sales", "sales.json"),
+                 ("features", "export", "recent", "recent.txt")):
+        done = shops.cli(*args, check=False)
+        assert done.returncode == 1
+        assert ".parquet or .csv" in one_sentence(done.stderr)
+    name = 'a "quoted" name.csv'
+    assert shops.cli_json("data", "get", "sales", name) == {"file": name}
+    assert (tmp_path / name).exists()
+
+
+def test_a_dataset_without_a_version_has_no_times(shops):
+    shops.post("/api/v1/sources/later", {"event_time": "day"}, "PUT")
+    row = [d for d in shops.cli_json("data", "list")["datasets"]
+           if d["name"] == "later"][0]
+    assert row["version"] == 0 and row["known_at_ms"] is None
+    assert "1970" not in shops.cli("data", "list").stdout
+    assert "known_at_ms: 20" in shops.cli("data", "show", "sales").stdout
+
+
+def test_an_empty_file_is_named(tmp_path, shops):
+    (tmp_path / "empty.csv").write_text("")
+    done = shops.cli("data", "add", "sales", "empty.csv", check=False)
+    assert one_sentence(done.stderr).strip() == "slipway: empty.csv is empty"
 
 
 def test_a_file_that_is_not_there_is_named(shops):
