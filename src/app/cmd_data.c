@@ -215,6 +215,38 @@ entity_of(struct app_args *a, const char *view, const char **out,
     return SLW_OK;
 }
 
+/* A line for each feature and entity; the first of the names is the entity. */
+static enum slw_rc
+online_table(const struct json_t *doc, struct slw_err *err)
+{
+    const struct json_t *names =
+        slw_json_get(slw_json_get(doc, "metadata"), "feature_names");
+    const struct json_t *results = slw_json_get(doc, "results");
+    const struct json_t *keys = slw_json_get(slw_json_at(results, 0), "values");
+    SLW_AUTO(slw_buf, b);
+    struct slw_jw w;
+    slw_jw_init(&w, &b);
+    slw_jw_arr(&w);
+    for (size_t k = 0; k < slw_json_len(keys); k++)
+        for (size_t i = 1; i < slw_json_len(names); i++) {
+            const struct json_t *values =
+                slw_json_get(slw_json_at(results, i), "values");
+            slw_jw_obj(&w);
+            slw_jw_key(&w, "entity");
+            slw_jw_node(&w, slw_json_at(keys, k));
+            slw_jw_key(&w, "feature");
+            slw_jw_node(&w, slw_json_at(names, i));
+            slw_jw_key(&w, "value");
+            slw_jw_node(&w, slw_json_at(values, k));
+            slw_jw_obj_end(&w);
+        }
+    slw_jw_arr_end(&w);
+    SLW_AUTO(slw_json, rows);
+    TRY(slw_json_parse(&rows, slw_buf_view(&b), err));
+    app_table(rows.root, "entity feature value");
+    return SLW_OK;
+}
+
 int
 app_features_online(struct app_args *a)
 {
@@ -247,15 +279,7 @@ app_features_online(struct app_args *a)
         app_show(a, doc.root, NULL, NULL);
         return APP_OK;
     }
-    const struct json_t *names =
-        slw_json_get(slw_json_get(doc.root, "metadata"), "feature_names");
-    const struct json_t *results = slw_json_get(doc.root, "results");
-    for (size_t i = 0; i < slw_json_len(names); i++) {
-        printf("%-20.*s",
-               SLW_FMT(slw_json_str_or(slw_json_at(names, i), SLW_STR(""))));
-        app_tree(slw_json_get(slw_json_at(results, i), "values"), 0);
-    }
-    return APP_OK;
+    return online_table(doc.root, &err) == SLW_OK ? APP_OK : app_error(a, &err);
 }
 
 int

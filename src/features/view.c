@@ -146,7 +146,10 @@ slw_features_view_write(struct slw_jw *w, const struct slw_view *v)
     slw_jw_ki64(w, "version", v->version);
     slw_jw_kstr(w, "hash", v->hash);
     slw_jw_ki64(w, "updated_at_ms", v->updated_at_ms);
-    slw_jw_ki64(w, "materialized_at_ms", v->materialized_at_ms);
+    if (v->materialized_at_ms)
+        slw_jw_ki64(w, "materialized_at_ms", v->materialized_at_ms);
+    else
+        slw_jw_kraw(w, "materialized_at_ms", SLW_STR("null"));
     slw_jw_ki64(w, "online_count", v->online_count);
     slw_jw_kraw(w, "pins", v->pins.len ? v->pins : SLW_STR("{}"));
     slw_jw_kraw(w, "columns", v->columns.len ? v->columns : SLW_STR("[]"));

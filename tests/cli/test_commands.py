@@ -297,6 +297,9 @@ def test_the_features_commands(shops):
     assert "SELECT" in json.dumps(shops.cli_json("features", "show", "recent"))
     online = shops.cli_json("features", "get", "recent", "A", "B")
     assert online["metadata"]["feature_names"][0] == "shop"
+    lines = shops.cli("features", "get", "recent", "A", "B").stdout.split("\n")
+    assert lines[0].split() == ["entity", "feature", "value"]
+    assert [ln.split()[0] for ln in lines[1:-1]] == ["A"] * 4 + ["B"] * 4
     past = shops.cli_json("features", "history", "recent", "A", "2023-02-10",
                           "2023-03-10")
     assert len(past["rows"]) == 2
