@@ -281,6 +281,8 @@ slw_file_size(const char *path, int64_t *out_size, struct slw_err *err)
     struct stat st;
     if (stat(path, &st) != 0)
         return FAIL(err, "look at", path);
+    if (S_ISDIR(st.st_mode))
+        return slw_fail(err, SLW_INVALID, "'%s' is a folder, not a file", path);
     *out_size = st.st_size;
     return SLW_OK;
 }

@@ -22,7 +22,7 @@ SLW_MUST_USE enum slw_rc slw_file_commit(const char *tmp_path, const char *path,
  * size_max). */
 SLW_MUST_USE enum slw_rc slw_file_get(const char *path, size_t size_max,
                                       struct slw_buf *out, struct slw_err *err);
-/* Size in bytes.  Errors NOT_FOUND, IO. */
+/* Size in bytes.  Errors NOT_FOUND, INVALID (a folder), IO. */
 SLW_MUST_USE enum slw_rc slw_file_size(const char *path, int64_t *out_size,
                                        struct slw_err *err);
 bool slw_file_exists(const char *path);

@@ -288,6 +288,9 @@ def test_an_empty_file_is_named(tmp_path, shops):
 def test_a_file_that_is_not_there_is_named(shops):
     done = shops.cli("data", "add", "sales", "missing.csv", check=False)
     assert done.returncode == 1 and "missing.csv" in one_sentence(done.stderr)
+    done = shops.cli("data", "add", "sales", shops.dir, check=False)
+    assert done.returncode == 1
+    assert "is a folder, not a file" in one_sentence(done.stderr)
 
 
 def test_the_features_commands(shops):
