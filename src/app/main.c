@@ -227,6 +227,9 @@ take_arguments(struct app_args *a, int argc, char **argv)
             a->words[a->word_count++] = argv[i];
         }
     }
+    for (int i = 0; i < a->word_count; i++)
+        if (!*a->words[i]) /* an unset variable of a script, as a rule */
+            return wrong(c, "an argument is empty: ", c->synopsis);
     if (a->word_count < c->word_min)
         return wrong(c, "something is missing: ", c->synopsis);
     const char *missing = option_missing(a);

@@ -94,6 +94,7 @@ def test_a_group_without_its_second_word_lists_the_group():
 @pytest.mark.parametrize("args, words", [
     (["status", "--nope"], "unknown option --nope"),
     (["train"], "something is missing: MODEL"),
+    (["train", ""], "an argument is empty: MODEL"),
     (["train", "a", "b"], "too much: b"),
     (["train", "a", "--seed"], "a value is missing behind --seed"),
     (["train", "a", "--no-wait=1"], "no value belongs to --no-wait=1"),
