@@ -53,11 +53,8 @@ extern const size_t app_command_count;
 const char *app_option(const struct app_args *a, const char *name);
 
 /* ---- talking to the server (request.c) ---- */
-/* One request; a non-2xx answer is an error with the server's sentence. */
-SLW_MUST_USE enum slw_rc app_request(struct app_args *a, const char *method,
-                                     const char *path, struct slw_str body,
-                                     struct slw_buf *out, struct slw_err *err);
-/* The same, parsed. */
+/* One request, its answer parsed; one that is not 2xx is an error with the
+ * server's sentence. */
 SLW_MUST_USE enum slw_rc app_request_json(struct app_args *a,
                                           const char *method, const char *path,
                                           struct slw_str body,

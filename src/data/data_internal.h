@@ -84,7 +84,6 @@ SLW_MUST_USE enum slw_rc data_describe(struct slw_scan *sc, struct slw_str from,
 /* Case-insensitive, as SQL is; NULL: none. */
 const struct data_col *data_cols_find(const struct data_cols *cols,
                                       struct slw_str name);
-bool data_name_same(struct slw_str a, struct slw_str b);
 /* "a, b, c": for messages; at most 12 names. */
 struct slw_str data_cols_text(const struct data_cols *cols,
                               struct slw_arena *a);

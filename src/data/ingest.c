@@ -247,8 +247,8 @@ rows_sort(struct ingest *in, struct slw_err *err)
                        SLW_FMT(slw_sql_name(a, in->def.entity)));
     for (size_t i = 0; i < in->cols.count; i++) {
         const struct slw_str name = in->cols.at[i].name;
-        if (!data_name_same(name, in->def.entity) &&
-            !data_name_same(name, in->def.event_time))
+        if (!slw_str_same(name, in->def.entity) &&
+            !slw_str_same(name, in->def.event_time))
             slw_buf_printf(&order, ", %.*s", SLW_FMT(slw_sql_name(a, name)));
     }
     return slw_scan_exec(in->sc, err,

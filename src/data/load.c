@@ -189,7 +189,7 @@ json_read(struct slw_scan *sc, struct data_file *file, struct slw_arena *a,
     struct data_cols cols;
     if (data_describe(sc, sniff, a, &cols, err) != SLW_OK)
         return data_reader_refuse(sc, file, a, err);
-    if (cols.count == 1 && data_name_same(cols.at[0].name, SLW_STR("json")))
+    if (cols.count == 1 && slw_str_same(cols.at[0].name, SLW_STR("json")))
         return slw_fail(err, SLW_INVALID,
                         "%.*s holds no rows: a list of objects is wanted, or"
                         " one object a line",
@@ -241,8 +241,8 @@ names_check(const struct data_file *file, struct slw_err *err)
 {
     for (size_t i = 0; i < file->cols.count; i++) {
         const struct slw_str name = file->cols.at[i].name;
-        if (data_name_same(name, SLW_STR("known_time_ms")) ||
-            data_name_same(name, SLW_STR("rowid")) ||
+        if (slw_str_same(name, SLW_STR("known_time_ms")) ||
+            slw_str_same(name, SLW_STR("rowid")) ||
             slw_str_starts(name, "slw_"))
             return slw_fail(err, SLW_INVALID,
                             "%.*s: the column name '%.*s' is reserved: rename"
@@ -256,7 +256,7 @@ static const struct slw_str *
 typed_find(const struct data_def *def, struct slw_str column)
 {
     for (size_t i = 0; i < def->typed_count; i++)
-        if (data_name_same(def->typed[i], column))
+        if (slw_str_same(def->typed[i], column))
             return &def->types[i];
     return NULL;
 }
@@ -270,8 +270,8 @@ is_by_text(const struct data_file *file, const struct data_def *def,
         return file->is_json;
     return slw_str_eqz(col->type, "VARCHAR") &&
            (file->is_csv || file->is_json ||
-            data_name_same(col->name, def->event_time) ||
-            data_name_same(col->name, def->known_time) ||
+            slw_str_same(col->name, def->event_time) ||
+            slw_str_same(col->name, def->known_time) ||
             typed_find(def, col->name));
 }
 
@@ -403,7 +403,7 @@ type_choose(struct slw_scan *sc, const struct data_def *def,
     if (want.len == 0 && all < 0) {
         why = SLW_STR(", as most of the column is (a text column is declared"
                       " by types)");
-        const bool is_event = data_name_same(column, def->event_time);
+        const bool is_event = slw_str_same(column, def->event_time);
         if (n.of[T_NUMBER] >= most && n.value_count > 1)
             want = SLW_STR("DOUBLE");
         else if ((n.of[T_TIME] >= most && n.value_count > 1) ||

@@ -74,7 +74,7 @@ pins_of(const struct features_def *d, const struct json_t *pins,
     slw_jw_init(&w, &text);
     slw_jw_obj(&w);
     for (void *it = slw_json_iter(pins); it; it = slw_json_next(pins, it)) {
-        if (!features_sql_names(d->sql, slw_json_iter_key(it)))
+        if (!slw_sql_names(d->sql, slw_json_iter_key(it)))
             continue;
         slw_jw_keys(&w, slw_json_iter_key(it));
         slw_jw_node(&w, slw_json_iter_value(it));

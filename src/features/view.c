@@ -103,11 +103,7 @@ slw_features_view_put(struct slw_tx *tx, int64_t now_ms, struct slw_str name,
                       struct slw_str def_json, struct slw_err *err)
 {
     SLW_ASSERT(tx->write);
-    if (!slw_name_ok(name))
-        return slw_fail(err, SLW_INVALID,
-                        "bad view name '%.*s': use letters, digits, '_', '-'"
-                        " and '.', at most 128",
-                        SLW_FMT(name));
+    TRY(slw_name_check(name, "view", err));
     SLW_AUTO(slw_arena, a);
     struct features_def def;
     TRY(features_def_parse(name, def_json, &a, &def, err));

@@ -62,18 +62,6 @@ resolve(struct slw_store *s, const struct json_t *spec, struct slw_arena *a,
                     SLW_FMT(entity));
 }
 
-static bool
-is_wanted(const struct json_t *list, struct slw_str name)
-{
-    if (slw_json_type(list) != SLW_JSON_ARRAY)
-        return true;
-    for (size_t i = 0; i < slw_json_len(list); i++)
-        if (slw_str_eq(slw_json_str_or(slw_json_at(list, i), SLW_STR("")),
-                       name))
-            return true;
-    return false;
-}
-
 /* Errors NOT_FOUND: a column that none of the views has. */
 static enum slw_rc
 wanted_check(const struct json_t *list, const struct slw_frame *f,
@@ -142,7 +130,7 @@ slw_monitor_judge_task(struct slw_store *s, void *app,
     size_t count = 0, judged = 0, rows = 0;
     for (size_t c = 0; c < frame.column_count && count < MONITOR_COLUMN_MAX;
          c++) {
-        if (!is_wanted(slw_json_get(spec, "columns"), frame.columns[c]))
+        if (!monitor_is_watched(spec, frame.columns[c]))
             continue;
         SLW_AUTO(slw_arena, scratch);
         struct monitor_sample ref = take(&frame, c, rf, rt, &scratch);

@@ -25,13 +25,6 @@ static const struct {
     [SLW_SERVE_RULE] = {"rule", "serve.ruled"},
 };
 
-const char *
-slw_serve_action_name(enum slw_serve_action a)
-{
-    SLW_ASSERT((size_t)a < SLW_ARRAY_LEN(ACTIONS));
-    return ACTIONS[a].name;
-}
-
 /* ---- declaring ---- */
 
 static enum slw_rc

@@ -63,9 +63,7 @@ say(struct fixture *f, const char *key, const char *id, int64_t event_ms,
                                       .x = x,
                                       .row_count = 1};
     struct slw_predict_out out = {0};
-    assert_ok(
-        slw_serve_predict(f->serve, SLW_STR("d"), &in, &arena, &out, &err),
-        err);
+    assert_ok(predict(f->serve, SLW_STR("d"), &in, &arena, &out, &err), err);
 }
 
 static void
@@ -242,9 +240,7 @@ a_full_segment_is_followed_by_the_next(void **state)
                                           .row_count = ROWS};
         struct slw_predict_out out = {0};
         slw_arena_reset(&a);
-        assert_ok(
-            slw_serve_predict(f->serve, SLW_STR("d"), &in, &a, &out, &err),
-            err);
+        assert_ok(predict(f->serve, SLW_STR("d"), &in, &a, &out, &err), err);
     }
     assert_int_equal(scan(f, INT64_MIN, INT64_MAX).count, ROWS * CALLS);
     fixture_close(f); /* the flusher seals the first on its way out */
