@@ -3,12 +3,12 @@
 #include "app/app.h"
 #include "base/clock.h"
 #include "base/file.h"
+#include "flow/flow.h"
 
 #include <limits.h>
 #include <unistd.h>
 
 #define YAML_DEFAULT "slipway.yaml"
-#define YAML_SIZE_MAX ((size_t)1 << 20)
 
 static const char STARTER[] =
     "# slipway.yaml: one project, in the order of the loop.\n"
@@ -87,7 +87,7 @@ apply(struct app_args *a, const char *file, struct slw_json *out,
       struct slw_err *err)
 {
     SLW_AUTO(slw_buf, yaml);
-    TRY(slw_file_get(file, YAML_SIZE_MAX, &yaml, err));
+    TRY(slw_file_get(file, SLW_PROJECT_SIZE_MAX, &yaml, err));
     const char *path =
         app_text(a, "/api/v1/project?file=%s&dir=%s", app_segment(a, file),
                  app_segment(a, folder_of(a, file)));
