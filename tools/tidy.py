@@ -40,7 +40,7 @@ TABLE_ROOMS = [r for r in ROOMS if r not in ("base", "num", "net", "api",
                                              "app")]
 LINE_MAX, LINE_STRING_MAX = 80, 100
 MACHINE = re.compile(r"(?<![\w.}$/])/(?:root|work|workspace|Users)/\w")
-UPWARD = re.compile(r"(?<![\w.])(?:\.\./)+")
+UPWARD = re.compile(r"(?<![\w./])\.\./[\w./-]*")
 
 problems = []
 
@@ -225,14 +225,14 @@ def main():
     for path, text in tracked_text():
         if path == pathlib.Path(__file__).resolve():
             continue
-        depth = len(path.relative_to(ROOT).parts) - 1
         documents = path.suffix in (".md", ".yaml", ".json", "")
         for number, line in enumerate(text.splitlines(), 1):
             if MACHINE.search(line):
                 complain(path, number, "names a path of one machine")
-            if documents and any(m.group().count("/") > depth
-                                 for m in UPWARD.finditer(line)):
-                complain(path, number, "points out of the repository")
+            for m in UPWARD.finditer(line) if documents else ():
+                target = (path.parent / m.group()).resolve()
+                if ROOT not in target.parents or not target.exists():
+                    complain(path, number, f"{m.group()} is not in here")
     functions.sort(reverse=True)
     print("longest functions:", *(f"{n} {w}" for n, w in functions[:3]),
           sep="\n  ")
