@@ -14,7 +14,7 @@ set -euo pipefail
 BUILD_PACKAGES=(gcc libc6-dev make pkg-config meson ninja-build git ca-certificates
     python3 python3-venv libgomp1 libmicrohttpd-dev libsqlite3-dev libjansson-dev
     libfyaml-dev libssl-dev libcurl4-openssl-dev libzstd-dev libopenblas-pthread-dev
-    libsvm-dev libcmocka-dev curl)
+    libsvm-dev libcmocka-dev zlib1g-dev curl)
 TEST_PACKAGES=(clang-format)
 FUZZ_PACKAGES=(clang libclang-rt-14-dev)
 DEV_PACKAGES=("${FUZZ_PACKAGES[@]}" clang-tidy gdb valgrind wrk)
