@@ -39,4 +39,4 @@ format: ## format all C code with clang-format
 	@find $(wildcard src engines tests) -name '*.[ch]' -exec clang-format -i {} +
 
 clean: ## delete what was built; downloads in .deps stay (rm -rf .deps for those too)
-	rm -rf build build-test build-fuzz
+	rm -rf build build-test build-tsan build-fuzz

@@ -19,6 +19,7 @@ import pathlib
 import re
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 import tempfile
@@ -519,10 +520,26 @@ def act_two(server):
     say(f"   now answering: the {params['served_by']}, version {version}")
 
 
-def where_to_look(server, folder):
+def listen_address(once):
+    """Where a person will look for it, unless something is there already."""
+    if not once:
+        with socket.socket() as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            try:
+                probe.bind(("127.0.0.1", 8080))
+                return "127.0.0.1:8080"
+            except OSError:
+                pass
+    return "127.0.0.1:0"
+
+
+def where_to_look(server, folder, once):
     check = server.get("/api/v1/events/verify")
     say(f"\nThe event log holds {check['events']} events; its hash chain is "
         f"{'whole' if check['whole'] else 'BROKEN'}.")
+    if once:
+        say("Without DEMO_ONCE the server would now go on serving.")
+        return
     say(f"""
 Where to look (the server keeps running at {server.url}; Ctrl-C ends it):
    export SLIPWAY_URL={server.url}
@@ -540,7 +557,7 @@ Where to look (the server keeps running at {server.url}; Ctrl-C ends it):
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--bin", default=str(ROOT / "build" / "slipway"))
-    parser.add_argument("--listen", default="127.0.0.1:0")
+    parser.add_argument("--listen")
     args = parser.parse_args()
     once = bool(os.environ.get("DEMO_ONCE"))
     folder = pathlib.Path(tempfile.mkdtemp(prefix="slipway-demo-"))
@@ -550,7 +567,8 @@ def main():
         say("Slipway: the loop of a machine-learning model, on eleven years "
             "of real prices of seven technology stocks.")
         servers.append(Server(args.bin, folder / "one",
-                              "2023-08-31T22:00:00Z", args.listen))
+                              "2023-08-31T22:00:00Z",
+                              args.listen or listen_address(once)))
         act_one(servers[0])
         servers.append(Server(args.bin, folder / "two",
                               "2019-12-31T22:00:00Z"))
@@ -559,7 +577,7 @@ def main():
             raise Failed("the second server did not end cleanly")
         servers.pop()
         sys.stderr.write(f"(the story took {time.monotonic() - begin:.0f} s)\n")
-        where_to_look(servers[0], folder)
+        where_to_look(servers[0], folder, once)
         if not once:
             signal.sigwait({signal.SIGINT, signal.SIGTERM})
         code = servers.pop().stop()
@@ -570,6 +588,7 @@ def main():
         say(f"\ndemo: {e}\n(data and log in {folder})")
         return 1
     except KeyboardInterrupt:
+        shutil.rmtree(folder)
         return 130
     finally:
         for server in servers:

@@ -3,8 +3,9 @@
 #
 #   tools/run_tests.sh [ARGUMENT…]   arguments go to pytest, e.g. -k mlflow -x
 #
-# First Meson's tests (unit tests and checks of the source), then the black-box tests in
-# tests/, which start build-test/slipway themselves; the few that measure take build/slipway.
+# First Meson's tests (unit tests and checks of the source), then the unit tests of the rooms
+# with threads under ThreadSanitizer (build-tsan), then the black-box tests in tests/, which
+# start build-test/slipway themselves; the few that measure take build/slipway.
 # All of them are run even when some fail. Logs: build-test/meson-logs, build-test/pytest.log.
 # `make test` builds first; see there.
 set -euo pipefail
@@ -34,6 +35,10 @@ meson_log=$test_build/meson-summary.log
 meson test -C build-test --no-rebuild --print-errorlogs --timeout-multiplier 4 2>&1 |
     tee "$meson_log" || failed+=("Meson's tests")
 
+echo "== Races: the rooms with threads once more, with ThreadSanitizer"
+race_log=$test_build/race-summary.log
+tools/tsan.sh unit 2>&1 | tee "$race_log" || failed+=("the search for races")
+
 echo "== Black-box tests"
 pytest_log=$test_build/pytest.log
 : >"$pytest_log"
@@ -46,7 +51,7 @@ fi
 
 # Meson's summary has lines "Ok: 12"; pytest ends with "1 failed, 30 passed in 4.5s".
 counts=$({
-    sed -n -E 's/^(Ok|Expected Fail|Fail|Unexpected Pass|Timeout|Skipped): *([0-9]+) *$/\2 \1/p' "$meson_log"
+    sed -n -E 's/^(Ok|Expected Fail|Fail|Unexpected Pass|Timeout|Skipped): *([0-9]+) *$/\2 \1/p' "$meson_log" "$race_log"
     tail -n 1 "$pytest_log" | grep -oE '[0-9]+ (passed|xfailed|failed|errors?|xpassed|skipped)' || true
 } | awk '
     { n = $1; sub(/^[0-9]+ /, "") }

@@ -55,12 +55,10 @@ SLW_MUST_USE enum slw_rc api_dry_wanted(const struct slw_http_req *req,
 /* Counters of requests, for /metrics. */
 void api_observe(void *app, const struct slw_route *route, int status,
                  int64_t duration_ns);
-void api_metrics_http(struct slw_buf *out);
 
 /* Error answers of the dialects. */
 void api_render_error(enum slw_dialect dialect, const struct slw_err *err,
                       struct slw_http_req *req, struct slw_http_res *res);
-int api_status_of(enum slw_rc rc);
 void api_mlflow_render_error(const struct slw_err *err,
                              struct slw_http_req *req,
                              struct slw_http_res *res);

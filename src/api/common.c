@@ -140,38 +140,6 @@ api_job_start(struct slw_api *api, struct slw_http_res *res, const char *kind,
     return SLW_OK;
 }
 
-int
-api_status_of(enum slw_rc rc)
-{
-    switch (rc) {
-    case SLW_OK:
-        return 200;
-    case SLW_INVALID:
-        return 400;
-    case SLW_NOT_FOUND:
-        return 404;
-    case SLW_CONFLICT:
-        return 409;
-    case SLW_DENIED:
-        return 403;
-    case SLW_LIMIT:
-        return 413;
-    case SLW_BUSY:
-        return 503;
-    case SLW_TIMEOUT:
-        return 504;
-    case SLW_UNSUPPORTED:
-        return 501;
-    case SLW_IO:
-        return 507;
-    case SLW_CORRUPT:
-    case SLW_INTERNAL:
-    case SLW_RC_COUNT:
-        break;
-    }
-    return 500;
-}
-
 /* {"error": "one sentence", "code": "not_found"}; V2 clients read `error`. */
 static void
 render_plain(const struct slw_err *err, bool with_code,
@@ -193,7 +161,7 @@ void
 api_render_error(enum slw_dialect dialect, const struct slw_err *err,
                  struct slw_http_req *req, struct slw_http_res *res)
 {
-    int status = res->status >= 400 ? res->status : api_status_of(err->rc);
+    int status = res->status >= 400 ? res->status : slw_http_status_of(err->rc);
     if (status >= 500 && status != 501 && status != 503)
         slw_log(SLW_LOG_ERROR, "api.failed",
                 "request=%s route=%s rc=%s where=%s msg=\"%s\"", req->id,

@@ -56,9 +56,9 @@ disposition(struct slw_arena *a, struct slw_str path)
                             SLW_FMT(slw_buf_view(&coded)));
 }
 
-enum slw_rc
-mlf_send_file(struct slw_http_req *req, struct slw_http_res *res,
-              struct slw_str path, struct slw_err *err)
+static enum slw_rc
+file_send(struct slw_http_req *req, struct slw_http_res *res,
+          struct slw_str path, struct slw_err *err)
 {
     struct slw_api *api = mlf_api(req);
     struct slw_artifact file;
@@ -83,7 +83,7 @@ enum slw_rc
 api_mlflow_artifact_get(struct slw_http_req *req, struct slw_http_res *res,
                         struct slw_err *err)
 {
-    return mlf_send_file(req, res, slw_http_var(req, "path"), err);
+    return file_send(req, res, slw_http_var(req, "path"), err);
 }
 
 static enum slw_rc
@@ -241,7 +241,7 @@ api_mlflow_get_artifact(struct slw_http_req *req, struct slw_http_res *res,
 {
     struct slw_str path = {0};
     TRY(run_file(req, &path, err));
-    return mlf_send_file(req, res, path, err);
+    return file_send(req, res, path, err);
 }
 
 /* POST /ajax-api/2.0/mlflow/upload-artifact?run_uuid=&path= */
@@ -276,5 +276,5 @@ api_mlflow_get_version_artifact(struct slw_http_req *req,
     }
     TRY(slw_track_artifact_root(uri, &root, err));
     TRY(below(req->arena, root, path, &file, err));
-    return mlf_send_file(req, res, file, err);
+    return file_send(req, res, file, err);
 }

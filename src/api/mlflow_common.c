@@ -545,3 +545,17 @@ mlf_metric(const struct json_t *o, const char *path,
     *out = m;
     return SLW_OK;
 }
+
+enum slw_rc
+mlf_experiment_ids(struct mlf_in *in, struct slw_track_query *q,
+                   struct slw_err *err)
+{
+    struct slw_str *names = NULL;
+    TRY(mlf_strs(in, "experiment_ids", &names, &q->experiment_count, err));
+    int64_t *ids =
+        SLW_ARENA_NEW(in->req->arena, int64_t, q->experiment_count + 1);
+    for (size_t i = 0; i < q->experiment_count; i++)
+        TRY(mlf_experiment_id(names[i], &ids[i], err));
+    q->experiment_ids = ids;
+    return SLW_OK;
+}

@@ -37,6 +37,10 @@ SLW_MUST_USE enum slw_rc mlf_need_run_id(struct mlf_in *in, struct slw_str *out,
 /* An experiment's id: text that is a whole number. */
 SLW_MUST_USE enum slw_rc mlf_experiment_id(struct slw_str s, int64_t *out,
                                            struct slw_err *err);
+/* Member "experiment_ids" into the query; absent: none. */
+SLW_MUST_USE enum slw_rc mlf_experiment_ids(struct mlf_in *in,
+                                            struct slw_track_query *q,
+                                            struct slw_err *err);
 SLW_MUST_USE enum slw_rc mlf_need_experiment_id(struct mlf_in *in, int64_t *out,
                                                 struct slw_err *err);
 /* A version's number: text (or a number) that is a whole number. */
@@ -103,9 +107,6 @@ enum slw_rc mlf_as_invalid(enum slw_rc rc, enum slw_rc which,
 
 struct slw_api *mlf_api(struct slw_http_req *req);
 
-/* What clients read at /version: the MLflow whose service this is. */
-const char *api_mlflow_version_text(void);
-
 /* May this source be registered with this run or logged model? */
 SLW_MUST_USE enum slw_rc mlf_source_check(struct slw_tx *tx,
                                           struct slw_arena *a,
@@ -118,10 +119,4 @@ SLW_MUST_USE enum slw_rc mlf_download_uri(struct slw_tx *tx,
                                           const struct slw_version *v,
                                           struct slw_str *out,
                                           struct slw_err *err);
-/* Answer with the bytes of an artifact. */
-SLW_MUST_USE enum slw_rc mlf_send_file(struct slw_http_req *req,
-                                       struct slw_http_res *res,
-                                       struct slw_str path,
-                                       struct slw_err *err);
-
 #endif

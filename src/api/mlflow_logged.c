@@ -247,21 +247,13 @@ read_datasets(struct mlf_in *in, struct slw_track_query *q, struct slw_err *err)
 static enum slw_rc
 read_search(struct mlf_in *in, struct slw_track_query *q, struct slw_err *err)
 {
-    struct slw_str *names = NULL;
     q->filter = SLW_STR("");
     TRY(mlf_page(in, 100, 50000, q, err));
     TRY(mlf_str(in, "filter", &q->filter, err));
     TRY(read_orders(in, q, err));
     TRY(read_datasets(in, q, err));
-    TRY(mlf_strs(in, "experiment_ids", &names, &q->experiment_count, err));
-    if (q->experiment_count == 0)
-        return mlf_missing("experiment_ids", err);
-    int64_t *ids =
-        SLW_ARENA_NEW(in->req->arena, int64_t, q->experiment_count + 1);
-    for (size_t i = 0; i < q->experiment_count; i++)
-        TRY(mlf_experiment_id(names[i], &ids[i], err));
-    q->experiment_ids = ids;
-    return SLW_OK;
+    TRY(mlf_experiment_ids(in, q, err));
+    return q->experiment_count ? SLW_OK : mlf_missing("experiment_ids", err);
 }
 
 enum slw_rc

@@ -3,12 +3,6 @@
 #include "api/mlflow_internal.h"
 #include "api/routes.h"
 
-const char *
-api_mlflow_version_text(void)
-{
-    return MLFLOW_VERSION;
-}
-
 enum slw_rc
 api_mlflow_server_info(struct slw_http_req *req, struct slw_http_res *res,
                        struct slw_err *err)

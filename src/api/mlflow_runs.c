@@ -154,20 +154,6 @@ api_mlflow_runs_delete_tag(struct slw_http_req *req, struct slw_http_res *res,
 }
 
 /* experiment_ids of a search. */
-static enum slw_rc
-read_experiments(struct mlf_in *in, struct slw_track_query *q,
-                 struct slw_err *err)
-{
-    struct slw_str *names = NULL;
-    TRY(mlf_strs(in, "experiment_ids", &names, &q->experiment_count, err));
-    int64_t *ids =
-        SLW_ARENA_NEW(in->req->arena, int64_t, q->experiment_count + 1);
-    for (size_t i = 0; i < q->experiment_count; i++)
-        TRY(mlf_experiment_id(names[i], &ids[i], err));
-    q->experiment_ids = ids;
-    return SLW_OK;
-}
-
 enum slw_rc
 api_mlflow_runs_search(struct slw_http_req *req, struct slw_http_res *res,
                        struct slw_err *err)
@@ -182,7 +168,7 @@ api_mlflow_runs_search(struct slw_http_req *req, struct slw_http_res *res,
     TRY(mlf_page(&in, 1000, 50000, &q, err));
     TRY(mlf_view(&in, "run_view_type", &q.view, err));
     TRY(mlf_search(&in, &q, err));
-    TRY(read_experiments(&in, &q, err));
+    TRY(mlf_experiment_ids(&in, &q, err));
     TRY(slw_tx_read(&tx, mlf_api(req)->store, err));
     TRY(slw_track_run_search(&tx, &q, req->arena, &runs, &count, &more, err));
     struct slw_jw w;

@@ -467,6 +467,15 @@ split_feature(struct slw_str feature, struct slw_str *view,
         *view = feature;
 }
 
+/* Keys are text in the online table, whole numbers too. */
+static struct slw_str
+entity_key(const struct json_t *v, struct slw_arena *a)
+{
+    if (slw_json_type(v) == SLW_JSON_INT)
+        return slw_arena_printf(a, "%lld", (long long)slw_json_i64_or(v, 0));
+    return slw_json_str_or(v, SLW_STR(""));
+}
+
 static enum slw_rc
 online_column(struct slw_api *api, struct slw_tx *tx, struct slw_str feature,
               struct slw_str column, const struct json_t *keys,
@@ -486,7 +495,7 @@ online_column(struct slw_api *api, struct slw_tx *tx, struct slw_str feature,
     slw_jw_arr(&wt);
     for (size_t i = 0; i < slw_json_len(keys); i++) {
         struct slw_online_row row;
-        struct slw_str key = slw_json_str_or(slw_json_at(keys, i), SLW_STR(""));
+        struct slw_str key = entity_key(slw_json_at(keys, i), a);
         TRY(slw_features_online_get(tx, view, key, api_now(api), a, &row, err));
         double v = 0;
         bool has = false;
@@ -519,13 +528,35 @@ struct wanted {
 #define WANTED_MAX 4096
 
 static enum slw_rc
-add_wanted(struct slw_tx *tx, struct slw_str feature, struct slw_arena *a,
-           struct wanted *list, size_t *count, struct slw_err *err)
+entity_check(const struct slw_view *view, struct slw_str entity,
+             struct slw_err *err)
+{
+    SLW_AUTO(slw_json, def);
+    TRY(slw_json_parse(&def, view->def, err));
+    const struct slw_str own =
+        slw_json_str_or(slw_json_get(def.root, "entity"), SLW_STR(""));
+    if (slw_str_eq(own, entity))
+        return SLW_OK;
+    return slw_fail(err, SLW_INVALID,
+                    "feature view '%.*s' is kept by '%.*s', not by '%.*s'",
+                    SLW_FMT(view->name), SLW_FMT(own), SLW_FMT(entity));
+}
+
+static enum slw_rc
+add_wanted(struct slw_tx *tx, struct slw_str feature, struct slw_str entity,
+           struct slw_arena *a, struct wanted *list, size_t *count,
+           struct slw_err *err)
 {
     struct slw_str view_name, column;
     split_feature(feature, &view_name, &column);
     struct slw_view view;
     TRY(slw_features_view_get(tx, view_name, a, &view, err));
+    TRY(entity_check(&view, entity, err));
+    if (view.materialized_at_ms == 0)
+        return slw_fail(err, SLW_NOT_FOUND,
+                        "feature view '%.*s' has no values yet: materialize it"
+                        " first",
+                        SLW_FMT(view_name));
     SLW_AUTO(slw_json, columns);
     if (view.columns.len)
         TRY(slw_json_parse(&columns, view.columns, err));
@@ -543,9 +574,8 @@ add_wanted(struct slw_tx *tx, struct slw_str feature, struct slw_arena *a,
     }
     if (!known)
         return slw_fail(err, SLW_NOT_FOUND,
-                        "feature view '%.*s' has no column '%.*s'%s",
-                        SLW_FMT(view_name), SLW_FMT(column),
-                        columns.root ? "" : "; materialize it first");
+                        "feature view '%.*s' has no column '%.*s'",
+                        SLW_FMT(view_name), SLW_FMT(column));
     return SLW_OK;
 }
 
@@ -572,9 +602,11 @@ api_online_features(struct slw_http_req *req, struct slw_http_res *res,
         return slw_fail(err, SLW_INVALID, "entities.%.*s must be an array",
                         SLW_FMT(entity));
     for (size_t i = 0; i < slw_json_len(keys); i++)
-        if (slw_json_type(slw_json_at(keys, i)) != SLW_JSON_STR)
+        if (slw_json_type(slw_json_at(keys, i)) != SLW_JSON_STR &&
+            slw_json_type(slw_json_at(keys, i)) != SLW_JSON_INT)
             return slw_fail(err, SLW_INVALID,
-                            "entities.%.*s[%zu] must be a string",
+                            "entities.%.*s[%zu] must be a string or a whole"
+                            " number",
                             SLW_FMT(entity), i);
     SLW_AUTO(slw_tx, tx);
     TRY(slw_tx_read(&tx, api->store, err));
@@ -583,7 +615,7 @@ api_online_features(struct slw_http_req *req, struct slw_http_res *res,
     for (size_t i = 0; i < slw_json_len(features); i++)
         TRY(add_wanted(&tx,
                        slw_json_str_or(slw_json_at(features, i), SLW_STR("")),
-                       req->arena, list, &count, err));
+                       entity, req->arena, list, &count, err));
     struct slw_jw w;
     slw_jw_init(&w, &res->body);
     slw_jw_obj(&w);

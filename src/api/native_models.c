@@ -304,6 +304,24 @@ api_aliases_get(struct slw_http_req *req, struct slw_http_res *res,
     return SLW_OK;
 }
 
+/* What the gate refused gets no traffic by mistake: that somebody decided it
+ * all the same is said by "force". */
+static enum slw_rc
+gate_check(struct slw_tx *tx, struct slw_str model, int64_t version,
+           const struct json_t *body, struct slw_arena *a, struct slw_err *err)
+{
+    struct slw_version v;
+    bool force = false;
+    TRY(slw_json_opt_bool(body, "force", &force, err));
+    TRY(slw_registry_version_get(tx, model, version, a, &v, err));
+    if (force || !slw_str_eqz(v.gate_verdict, "refused"))
+        return SLW_OK;
+    return slw_fail(err, SLW_CONFLICT,
+                    "the gate refused version %lld of '%.*s'; \"force\" "
+                    "(--force) uses it all the same",
+                    (long long)version, SLW_FMT(model));
+}
+
 enum slw_rc
 api_aliases_put(struct slw_http_req *req, struct slw_http_res *res,
                 struct slw_err *err)
@@ -317,6 +335,9 @@ api_aliases_put(struct slw_http_req *req, struct slw_http_res *res,
     TRY(slw_json_opt_str(body.root, "why", &why, err));
     SLW_AUTO(slw_tx, tx);
     TRY(slw_tx_begin(&tx, api->store, err));
+    if (slw_str_eqz(slw_http_var(req, "alias"), "champion"))
+        TRY(gate_check(&tx, slw_http_var(req, "name"), version, body.root,
+                       req->arena, err));
     TRY(slw_registry_alias_set(&tx, api_now(api), slw_http_var(req, "name"),
                                slw_http_var(req, "alias"), version, why, err));
     TRY(slw_tx_commit(&tx, err));
@@ -368,6 +389,7 @@ write_deployment(struct slw_http_req *req, struct slw_http_res *res,
     slw_jw_key(&w, "deployment");
     slw_serve_write(&w, &d);
     slw_jw_kbool(&w, "ready", slw_serve_ready(api->serve, name));
+    slw_jw_kz(&w, "drill", slw_serve_drill_mode(api->serve, name));
     slw_jw_key(&w, "since_change");
     slw_jw_obj(&w);
     slw_jw_ki64(&w, "champion", champion);
@@ -413,6 +435,26 @@ static const struct {
                {"restore", SLW_SERVE_RESTORE, false, false},
                {"shadow", SLW_SERVE_SHADOW, true, false}};
 
+/* Of the version that would begin to answer. */
+static enum slw_rc
+act_gate_check(struct slw_http_req *req, enum slw_serve_action action,
+               int64_t version, const struct json_t *body, struct slw_err *err)
+{
+    struct slw_api *api = req->app;
+    struct slw_deployment d;
+    if (action != SLW_SERVE_DEPLOY && action != SLW_SERVE_CANARY &&
+        action != SLW_SERVE_RESTORE)
+        return SLW_OK;
+    SLW_AUTO(slw_tx, tx);
+    TRY(slw_tx_read(&tx, api->store, err));
+    TRY(slw_serve_get(&tx, slw_http_var(req, "name"), req->arena, &d, err));
+    if (action == SLW_SERVE_RESTORE)
+        version = d.champion_version;
+    if (version <= 0)
+        return SLW_OK; /* refused in other words */
+    return gate_check(&tx, d.model, version, body, req->arena, err);
+}
+
 enum slw_rc
 api_deployments_act(struct slw_http_req *req, struct slw_http_res *res,
                     struct slw_err *err)
@@ -445,6 +487,7 @@ api_deployments_act(struct slw_http_req *req, struct slw_http_res *res,
     if (ACTIONS[i].needs_weight)
         TRY(slw_json_need_f64(body.root, "weight", &weight, err));
     TRY(slw_json_opt_str(body.root, "why", &why, err));
+    TRY(act_gate_check(req, ACTIONS[i].action, version, body.root, err));
     TRY(slw_serve_act(api->serve, api_now(api), name, ACTIONS[i].action,
                       version, weight, -1, why, err));
     return write_deployment(req, res, err);

@@ -68,8 +68,8 @@ api_observe(void *app, const struct slw_route *route, int status,
                               memory_order_relaxed);
 }
 
-void
-api_metrics_http(struct slw_buf *out)
+static void
+requests_write(struct slw_buf *out)
 {
     slw_buf_z(out, "# HELP slipway_http_requests_total Answered requests.\n"
                    "# TYPE slipway_http_requests_total counter\n");
@@ -148,7 +148,7 @@ api_metrics(struct slw_http_req *req, struct slw_http_res *res,
     struct slw_api *api = req->app;
     res->content_type = "text/plain; version=0.0.4; charset=utf-8";
     metrics_process(api, &res->body);
-    api_metrics_http(&res->body);
+    requests_write(&res->body);
     slw_serve_metrics(api->serve, &res->body);
     return slw_monitor_metrics(api->store, &res->body, err);
 }

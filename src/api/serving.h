@@ -32,7 +32,6 @@ enum api_v2_type {
     API_V2_BYTES,
     API_V2_TYPE_COUNT
 };
-const char *api_v2_type_name(enum api_v2_type t);
 
 /* An input as sent: header read, elements still text or bytes. */
 struct api_v2_tensor {

@@ -36,13 +36,6 @@ static const struct {
     [API_V2_BYTES] = {"BYTES", 0, false, 0, 0},
 };
 
-const char *
-api_v2_type_name(enum api_v2_type t)
-{
-    SLW_ASSERT((unsigned)t < API_V2_TYPE_COUNT);
-    return TYPES[t].name;
-}
-
 /* ---- tokens ---- */
 
 struct reader {
@@ -257,14 +250,7 @@ hex4(const char *p)
 {
     int v = 0;
     for (int i = 0; i < 4; i++) {
-        const char c = p[i];
-        int d = -1;
-        if (is_digit(c))
-            d = c - '0';
-        else if (c >= 'a' && c <= 'f')
-            d = c - 'a' + 10;
-        else if (c >= 'A' && c <= 'F')
-            d = c - 'A' + 10;
+        const int d = slw_hex_digit(p[i]);
         if (d < 0)
             return -1;
         v = v * 16 + d;

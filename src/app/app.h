@@ -39,7 +39,8 @@ struct app_command {
     const char *name;       /* "data add" */
     const char *synopsis;   /* "NAME PATH…" */
     int word_min, word_max; /* word_max -1: any number */
-    const char *options;    /* "known-at=TIME append": '=' takes a value */
+    const char *options;    /* "known-at=TIME !window=FROM..TO append": '='
+                               takes a value, '!' must be given */
     const char *help;       /* one line */
     const char *example;
     int (*fn)(struct app_args *a);
@@ -52,11 +53,8 @@ extern const size_t app_command_count;
 const char *app_option(const struct app_args *a, const char *name);
 
 /* ---- talking to the server (request.c) ---- */
-/* One request; a non-2xx answer is an error with the server's sentence. */
-SLW_MUST_USE enum slw_rc app_request(struct app_args *a, const char *method,
-                                     const char *path, struct slw_str body,
-                                     struct slw_buf *out, struct slw_err *err);
-/* The same, parsed. */
+/* One request, its answer parsed; one that is not 2xx is an error with the
+ * server's sentence. */
 SLW_MUST_USE enum slw_rc app_request_json(struct app_args *a,
                                           const char *method, const char *path,
                                           struct slw_str body,

@@ -112,6 +112,35 @@ app_data_profile(struct app_args *a)
     return APP_OK;
 }
 
+/* What a file is to be written as, by its ending. */
+static enum slw_rc
+file_format(const char *path, const char **out, struct slw_err *err)
+{
+    const struct slw_str name = slw_str_of(path);
+    if (!slw_str_ends(name, ".csv") && !slw_str_ends(name, ".parquet"))
+        return slw_fail(err, SLW_INVALID,
+                        "'%s' must end in .parquet or .csv, which says how to"
+                        " write it",
+                        path);
+    *out = slw_str_ends(name, ".csv") ? "csv" : "parquet";
+    return SLW_OK;
+}
+
+static void
+file_written(const struct app_args *a, const char *what, const char *path)
+{
+    SLW_AUTO(slw_buf, b);
+    struct slw_jw w;
+    slw_jw_init(&w, &b);
+    slw_jw_obj(&w);
+    slw_jw_kz(&w, "file", path);
+    slw_jw_obj_end(&w);
+    if (a->json)
+        printf("%.*s\n", SLW_FMT(slw_buf_view(&b)));
+    else
+        printf("%s written to %s\n", what, path);
+}
+
 int
 app_data_get(struct app_args *a)
 {
@@ -120,18 +149,16 @@ app_data_get(struct app_args *a)
     split_ref(a, a->words[0], &name, &ref);
     const char *out =
         a->word_count > 1 ? a->words[1] : app_text(a, "%s.parquet", name);
-    bool csv = slw_str_ends(slw_str_of(out), ".csv");
+    const char *format;
+    if (file_format(out, &format, &err) != SLW_OK)
+        return app_error(a, &err);
     const char *path =
         app_text(a, "/api/v1/datasets/%s/versions/%s/%s.%s",
                  app_segment(a, name), app_segment(a, ref),
-                 app_option(a, "quarantine") ? "quarantine" : "data",
-                 csv ? "csv" : "parquet");
+                 app_option(a, "quarantine") ? "quarantine" : "data", format);
     if (app_download(a, path, out, &err) != SLW_OK)
         return app_error(a, &err);
-    if (a->json)
-        printf("{\"file\":\"%s\"}\n", out);
-    else
-        printf("%s@%s written to %s\n", name, ref, out);
+    file_written(a, app_text(a, "%s@%s", name, ref), out);
     return APP_OK;
 }
 
@@ -139,13 +166,14 @@ int
 app_export(struct app_args *a)
 {
     struct slw_err err;
-    bool csv = slw_str_ends(slw_str_of(a->words[1]), ".csv");
-    const char *path =
-        app_text(a, "/api/v1/features/%s/data.%s", app_segment(a, a->words[0]),
-                 csv ? "csv" : "parquet");
+    const char *format;
+    if (file_format(a->words[1], &format, &err) != SLW_OK)
+        return app_error(a, &err);
+    const char *path = app_text(a, "/api/v1/features/%s/data.%s",
+                                app_segment(a, a->words[0]), format);
     if (app_download(a, path, a->words[1], &err) != SLW_OK)
         return app_error(a, &err);
-    printf(a->json ? "{\"file\":\"%s\"}\n" : "written to %s\n", a->words[1]);
+    file_written(a, a->words[0], a->words[1]);
     return APP_OK;
 }
 
@@ -187,6 +215,38 @@ entity_of(struct app_args *a, const char *view, const char **out,
     return SLW_OK;
 }
 
+/* A line for each feature and entity; the first of the names is the entity. */
+static enum slw_rc
+online_table(const struct json_t *doc, struct slw_err *err)
+{
+    const struct json_t *names =
+        slw_json_get(slw_json_get(doc, "metadata"), "feature_names");
+    const struct json_t *results = slw_json_get(doc, "results");
+    const struct json_t *keys = slw_json_get(slw_json_at(results, 0), "values");
+    SLW_AUTO(slw_buf, b);
+    struct slw_jw w;
+    slw_jw_init(&w, &b);
+    slw_jw_arr(&w);
+    for (size_t k = 0; k < slw_json_len(keys); k++)
+        for (size_t i = 1; i < slw_json_len(names); i++) {
+            const struct json_t *values =
+                slw_json_get(slw_json_at(results, i), "values");
+            slw_jw_obj(&w);
+            slw_jw_key(&w, "entity");
+            slw_jw_node(&w, slw_json_at(keys, k));
+            slw_jw_key(&w, "feature");
+            slw_jw_node(&w, slw_json_at(names, i));
+            slw_jw_key(&w, "value");
+            slw_jw_node(&w, slw_json_at(values, k));
+            slw_jw_obj_end(&w);
+        }
+    slw_jw_arr_end(&w);
+    SLW_AUTO(slw_json, rows);
+    TRY(slw_json_parse(&rows, slw_buf_view(&b), err));
+    app_table(rows.root, "entity feature value");
+    return SLW_OK;
+}
+
 int
 app_features_online(struct app_args *a)
 {
@@ -219,15 +279,7 @@ app_features_online(struct app_args *a)
         app_show(a, doc.root, NULL, NULL);
         return APP_OK;
     }
-    const struct json_t *names =
-        slw_json_get(slw_json_get(doc.root, "metadata"), "feature_names");
-    const struct json_t *results = slw_json_get(doc.root, "results");
-    for (size_t i = 0; i < slw_json_len(names); i++) {
-        printf("%-20.*s",
-               SLW_FMT(slw_json_str_or(slw_json_at(names, i), SLW_STR(""))));
-        app_tree(slw_json_get(slw_json_at(results, i), "values"), 0);
-    }
-    return APP_OK;
+    return online_table(doc.root, &err) == SLW_OK ? APP_OK : app_error(a, &err);
 }
 
 int

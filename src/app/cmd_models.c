@@ -52,9 +52,29 @@ app_train(struct app_args *a)
         number_option(a, &w, "trials", &err) != SLW_OK)
         return app_error(a, &err);
     slw_jw_obj_end(&w);
-    return app_post_job(
-        a, app_text(a, "/api/v1/models/%s/train", app_segment(a, a->words[0])),
-        &body, "table", TABLE_COLUMNS);
+    const char *path =
+        app_text(a, "/api/v1/models/%s/train", app_segment(a, a->words[0]));
+    SLW_AUTO(slw_json, started);
+    SLW_AUTO(slw_json, job);
+    if (app_request_json(a, "POST", path, slw_buf_view(&body), &started,
+                         &err) != SLW_OK)
+        return app_error(a, &err);
+    if (app_option(a, "no-wait")) {
+        app_show(a, started.root, NULL, NULL);
+        return APP_OK;
+    }
+    if (app_job_wait(a, slw_json_i64_or(slw_json_get(started.root, "job"), 0),
+                     &job, &err) != SLW_OK)
+        return app_error(a, &err);
+    const struct json_t *result = slw_json_get(job.root, "result");
+    app_show(a, result, "table", TABLE_COLUMNS);
+    if (!a->json)
+        printf("\nregistered as version %lld of %s, not judged yet: "
+               "`slipway gate %s/%lld`\n",
+               (long long)slw_json_i64_or(slw_json_get(result, "version"), 0),
+               a->words[0], a->words[0],
+               (long long)slw_json_i64_or(slw_json_get(result, "version"), 0));
+    return APP_OK;
 }
 
 int
@@ -94,6 +114,8 @@ app_alias(struct app_args *a)
     slw_jw_obj(&w);
     slw_jw_ki64(&w, "version", version);
     app_key_option(a, &w, "why", "why");
+    if (app_option(a, "force"))
+        slw_jw_kbool(&w, "force", true);
     slw_jw_obj_end(&w);
     return app_post_show(a, "PUT", path, &body, NULL, NULL);
 }
@@ -145,11 +167,14 @@ app_act(struct app_args *a)
         slw_jw_kz(&w, "mode",
                   strcmp(a->words[1], "off") == 0 ? "" : a->words[1]);
     app_key_option(a, &w, "why", "why");
+    if (app_option(a, "force"))
+        slw_jw_kbool(&w, "force", true);
     slw_jw_obj_end(&w);
+    const char *shown = strcmp(verb, "drill") == 0 ? "drill" : "deployment";
     return app_post_show(a, "POST",
                          app_text(a, "/api/v1/deployments/%s/%s",
                                   app_segment(a, a->words[0]), verb),
-                         &body, a->json ? NULL : "deployment", NULL);
+                         &body, a->json ? NULL : shown, NULL);
 }
 
 /* ---- predict: V2 with the entity as input ---- */
@@ -244,19 +269,48 @@ app_predict(struct app_args *a)
 
 #define LABEL_FILE_MAX ((size_t)64 << 20)
 
+/* The key: plain, or in quotes, where "" is a quote and a comma is a comma. */
+static bool
+label_key(struct slw_arena *a, struct slw_str line, struct slw_str *out_key,
+          struct slw_str *out_rest)
+{
+    if (!slw_str_starts(line, "\""))
+        return slw_str_cut(line, ',', out_key, out_rest);
+    char *text = slw_arena_alloc(a, line.len);
+    size_t n = 0;
+    for (size_t i = 1; i < line.len; i++) {
+        if (line.ptr[i] != '"' ||
+            (i + 1 < line.len && line.ptr[i + 1] == '"')) {
+            text[n++] = line.ptr[i];
+            i += line.ptr[i] == '"';
+            continue;
+        }
+        struct slw_str none;
+        *out_key = (struct slw_str){text, n};
+        return slw_str_cut((struct slw_str){line.ptr + i + 1, line.len - i - 1},
+                           ',', &none, out_rest) &&
+               none.len == 0;
+    }
+    return false;
+}
+
 static enum slw_rc
-label_line(struct slw_str line, const char *path, size_t number,
+label_line(struct app_args *a, struct slw_str line, size_t number,
            struct slw_jw *w, struct slw_err *err)
 {
+    const char *path = a->words[1];
     struct slw_str key, rest, time, value;
     double v = 0;
-    if (!slw_str_cut(line, ',', &key, &rest) ||
+    if (!label_key(&a->arena, line, &key, &rest) ||
         !slw_str_cut(rest, ',', &time, &value) ||
         slw_str_f64(slw_str_trim(value), &v, err) != SLW_OK)
         return slw_fail(err, SLW_INVALID,
                         "%s:%zu: wanted key,event_time,value with a number "
                         "last",
                         path, number);
+    int64_t ms = 0;
+    if (slw_time_parse(slw_str_trim(time), &ms, err) != SLW_OK)
+        return slw_err_prefix(err, "%s:%zu: ", path, number);
     slw_jw_obj(w);
     slw_jw_kstr(w, "key", slw_str_trim(key));
     slw_jw_kstr(w, "event_time", slw_str_trim(time));
@@ -279,14 +333,24 @@ app_labels(struct app_args *a)
     slw_jw_key(&w, "labels");
     slw_jw_arr(&w);
     struct slw_str rest = slw_buf_view(&file);
+    size_t count = 0;
     for (size_t number = 1; rest.len; number++) {
         struct slw_str line;
         slw_str_cut(rest, '\n', &line, &rest);
         line = slw_str_trim(line);
-        bool head = number == 1 && slw_str_starts(line, "key,");
-        if (line.len && !head &&
-            label_line(line, a->words[1], number, &w, &err) != SLW_OK)
+        bool head = number == 1 && (slw_str_starts(line, "key,") ||
+                                    slw_str_starts(line, "\"key\","));
+        if (!line.len || head)
+            continue;
+        if (label_line(a, line, number, &w, &err) != SLW_OK)
             return app_error(a, &err);
+        count++;
+    }
+    if (count == 0) {
+        (void)!slw_fail(&err, SLW_INVALID,
+                        "%s holds no labels, lines of key,event_time,value",
+                        a->words[1]);
+        return app_error(a, &err);
     }
     slw_jw_arr_end(&w);
     slw_jw_obj_end(&w);
@@ -298,24 +362,28 @@ app_labels(struct app_args *a)
 
 /* ---- runs, by the same search the mlflow client uses ---- */
 
+/* The experiment of that name, or all there are. */
 static enum slw_rc
-experiment_id(struct app_args *a, struct slw_str *out, struct slw_err *err)
+experiment_ids(struct app_args *a, struct slw_jw *w, struct slw_err *err)
 {
-    *out = SLW_STR("0");
-    if (a->word_count == 0)
-        return SLW_OK;
     SLW_AUTO(slw_json, doc);
-    TRY(app_request_json(
-        a, "GET",
-        app_text(a,
-                 "/api/2.0/mlflow/experiments/get-by-name?experiment_name=%s",
-                 app_segment(a, a->words[0])),
-        SLW_STR(""), &doc, err));
-    *out = slw_arena_str(
-        &a->arena,
-        slw_json_str_or(
-            slw_json_get(slw_json_get(doc.root, "experiment"), "experiment_id"),
-            SLW_STR("0")));
+    if (a->word_count) {
+        TRY(app_request_json(a, "GET",
+                             app_text(a,
+                                      "/api/2.0/mlflow/experiments/get-by-name"
+                                      "?experiment_name=%s",
+                                      app_segment(a, a->words[0])),
+                             SLW_STR(""), &doc, err));
+        slw_jw_node(w, slw_json_get(slw_json_get(doc.root, "experiment"),
+                                    "experiment_id"));
+        return SLW_OK;
+    }
+    TRY(app_request_json(a, "GET",
+                         "/api/2.0/mlflow/experiments/search?max_results=1000",
+                         SLW_STR(""), &doc, err));
+    const struct json_t *list = slw_json_get(doc.root, "experiments");
+    for (size_t i = 0; i < slw_json_len(list); i++)
+        slw_jw_node(w, slw_json_get(slw_json_at(list, i), "experiment_id"));
     return SLW_OK;
 }
 
@@ -343,16 +411,14 @@ int
 app_runs(struct app_args *a)
 {
     struct slw_err err;
-    struct slw_str id;
-    if (experiment_id(a, &id, &err) != SLW_OK)
-        return app_error(a, &err);
     SLW_AUTO(slw_buf, body);
     struct slw_jw w;
     slw_jw_init(&w, &body);
     slw_jw_obj(&w);
     slw_jw_key(&w, "experiment_ids");
     slw_jw_arr(&w);
-    slw_jw_str(&w, id);
+    if (experiment_ids(a, &w, &err) != SLW_OK)
+        return app_error(a, &err);
     slw_jw_arr_end(&w);
     app_key_option(a, &w, "filter", "filter");
     if (app_option(a, "order-by")) {

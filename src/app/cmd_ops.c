@@ -3,12 +3,12 @@
 #include "app/app.h"
 #include "base/clock.h"
 #include "base/file.h"
+#include "flow/flow.h"
 
 #include <limits.h>
 #include <unistd.h>
 
 #define YAML_DEFAULT "slipway.yaml"
-#define YAML_SIZE_MAX ((size_t)1 << 20)
 
 static const char STARTER[] =
     "# slipway.yaml: one project, in the order of the loop.\n"
@@ -87,7 +87,7 @@ apply(struct app_args *a, const char *file, struct slw_json *out,
       struct slw_err *err)
 {
     SLW_AUTO(slw_buf, yaml);
-    TRY(slw_file_get(file, YAML_SIZE_MAX, &yaml, err));
+    TRY(slw_file_get(file, SLW_PROJECT_SIZE_MAX, &yaml, err));
     const char *path =
         app_text(a, "/api/v1/project?file=%s&dir=%s", app_segment(a, file),
                  app_segment(a, folder_of(a, file)));
@@ -292,6 +292,30 @@ run_models(struct app_args *a, const struct json_t *models, struct slw_jw *w,
     return SLW_OK;
 }
 
+/* The views of this project, not those that others declared. */
+static enum slw_rc
+materialize_views(struct app_args *a, const struct json_t *views,
+                  struct slw_err *err)
+{
+    if (slw_json_len(views) == 0)
+        return SLW_OK;
+    SLW_AUTO(slw_buf, body);
+    struct slw_jw w;
+    slw_jw_init(&w, &body);
+    slw_jw_obj(&w);
+    slw_jw_key(&w, "views");
+    slw_jw_arr(&w);
+    for (void *it = slw_json_iter(views); it; it = slw_json_next(views, it))
+        slw_jw_str(&w, slw_json_iter_key(it));
+    slw_jw_arr_end(&w);
+    slw_jw_obj_end(&w);
+    SLW_AUTO(slw_json, job);
+    TRY(wait_started(a, "/api/v1/features/materialize", &body, &job, err));
+    if (!a->json)
+        printf("features  materialized\n");
+    return SLW_OK;
+}
+
 static enum slw_rc
 run_project(struct app_args *a, struct slw_jw *w, struct slw_err *err)
 {
@@ -304,11 +328,7 @@ run_project(struct app_args *a, struct slw_jw *w, struct slw_err *err)
                SLW_FMT(slw_json_str_or(slw_json_get(project.root, "project"),
                                        SLW_STR("?"))));
     TRY(add_sources(a, slw_json_get(def, "sources"), folder_of(a, file), err));
-    SLW_AUTO(slw_buf, none);
-    SLW_AUTO(slw_json, job);
-    TRY(wait_started(a, "/api/v1/features/materialize", &none, &job, err));
-    if (!a->json)
-        printf("features  materialized\n");
+    TRY(materialize_views(a, slw_json_get(def, "features"), err));
     return run_models(a, slw_json_get(def, "models"), w, err);
 }
 
@@ -353,7 +373,8 @@ app_status(struct app_args *a)
         {"flows", "/api/v1/flows?limit=5", "flows",
          "id model trigger state version reason"},
         {"jobs", "/api/v1/jobs?limit=5", "jobs",
-         "id kind subject state progress=progress:share note"},
+         "id kind subject state progress=progress:share note "
+         "error=error.message"},
     };
     struct slw_err err;
     SLW_AUTO(slw_buf, none);

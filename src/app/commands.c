@@ -7,7 +7,8 @@
     "from=event_min_ms:date to=event_max_ms:date known=known_at_ms:time "      \
     "parent size=size:size new=new_size:size hash=hash:hash"
 #define JOB_COLUMNS                                                            \
-    "id kind subject state attempt progress=progress:share note error"
+    "id kind subject state attempt progress=progress:share note "              \
+    "error=error.message"
 #define FLOW_COLUMNS                                                           \
     "id model trigger state version started=started_at_ms:time reason"
 
@@ -228,7 +229,7 @@ const struct app_command app_commands[] = {
      .synopsis = "MODEL ALIAS [VERSION]",
      .word_min = 2,
      .word_max = 3,
-     .options = "at=TIME why=TEXT",
+     .options = "at=TIME why=TEXT force",
      .help = "show or move an alias",
      .example = "slipway alias next-range champion --at 2023-09-30",
      .fn = app_alias},
@@ -254,7 +255,7 @@ const struct app_command app_commands[] = {
      .synopsis = "NAME VERSION",
      .word_min = 2,
      .word_max = 2,
-     .options = "why=TEXT",
+     .options = "why=TEXT force",
      .help = "make a version champion at once",
      .example = "slipway deploy next-range 1",
      .fn = app_act},
@@ -262,7 +263,7 @@ const struct app_command app_commands[] = {
      .synopsis = "NAME VERSION WEIGHT",
      .word_min = 3,
      .word_max = 3,
-     .options = "why=TEXT",
+     .options = "why=TEXT force",
      .help = "give a version a share of the traffic",
      .example = "slipway canary next-range 2 10%",
      .fn = app_act},
@@ -302,7 +303,7 @@ const struct app_command app_commands[] = {
      .synopsis = "NAME",
      .word_min = 1,
      .word_max = 1,
-     .options = "why=TEXT",
+     .options = "why=TEXT force",
      .help = "let the champion answer again",
      .example = "slipway restore next-range",
      .fn = app_act},
@@ -375,7 +376,7 @@ const struct app_command app_commands[] = {
      .synopsis = "VIEW[,VIEW…]",
      .word_min = 1,
      .word_max = 1,
-     .options = "reference=FROM..TO window=FROM..TO columns=A,B",
+     .options = "!reference=FROM..TO !window=FROM..TO columns=A,B",
      .help = "judge one range of feature rows against another",
      .example = "slipway drift volatility --reference 2019-01-01..2019-12-31 "
                 "--window 2020-02-20..2020-04-30",

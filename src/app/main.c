@@ -21,6 +21,17 @@ app_option(const struct app_args *a, const char *name)
     return NULL;
 }
 
+/* Is an option declared with '!'?  Then without it. */
+static bool
+must_be_given(struct slw_str *word)
+{
+    if (!slw_str_starts(*word, "!"))
+        return false;
+    word->ptr++;
+    word->len--;
+    return true;
+}
+
 static void
 usage_line(FILE *to, const struct app_command *c)
 {
@@ -30,8 +41,10 @@ usage_line(FILE *to, const struct app_command *c)
     while (rest.len) {
         struct slw_str word, name, value;
         slw_str_cut(rest, ' ', &word, &rest);
+        const bool must = must_be_given(&word);
         if (slw_str_cut(word, '=', &name, &value))
-            fprintf(to, " [--%.*s %.*s]", SLW_FMT(name), SLW_FMT(value));
+            fprintf(to, must ? " --%.*s %.*s" : " [--%.*s %.*s]", SLW_FMT(name),
+                    SLW_FMT(value));
         else
             fprintf(to, " [--%.*s]", SLW_FMT(word));
     }
@@ -80,8 +93,20 @@ find_command(int argc, char **argv, int *out_word_count)
     return NULL;
 }
 
+/* The commands that begin with a word. */
+static void
+group_list(FILE *to, const char *word)
+{
+    const size_t len = strlen(word);
+    for (size_t i = 0; i < app_command_count; i++)
+        if (strncmp(app_commands[i].name, word, len) == 0 &&
+            app_commands[i].name[len] == ' ')
+            fprintf(to, "  slipway %-22s %s\n", app_commands[i].name,
+                    app_commands[i].help);
+}
+
 static int
-no_such_command(int argc, char **argv)
+no_such_command(char **argv, bool help)
 {
     struct slw_str typed = slw_str_of(argv[1]);
     const struct app_command *near = NULL;
@@ -98,14 +123,11 @@ no_such_command(int argc, char **argv)
         }
     }
     if (group) {
-        fprintf(stderr, "slipway: '%s' needs one of these words behind it:\n",
+        FILE *to = help ? stdout : stderr;
+        fprintf(to, "slipway: '%s' needs one of these words behind it:\n",
                 argv[1]);
-        for (size_t i = 0; i < app_command_count; i++)
-            if (strncmp(app_commands[i].name, argv[1], typed.len) == 0 &&
-                app_commands[i].name[typed.len] == ' ')
-                fprintf(stderr, "  slipway %-22s %s\n", app_commands[i].name,
-                        app_commands[i].help);
-        return APP_USAGE;
+        group_list(to, argv[1]);
+        return help ? APP_OK : APP_USAGE;
     }
     fprintf(stderr,
             "slipway: there is no command '%s'%s%s%s; see `slipway "
@@ -123,6 +145,7 @@ declared(const struct app_command *c, struct slw_str name, bool *out_value)
     while (rest.len) {
         struct slw_str word, have, value;
         slw_str_cut(rest, ' ', &word, &rest);
+        (void)must_be_given(&word);
         *out_value = slw_str_cut(word, '=', &have, &value);
         if (slw_str_eq(have, name))
             return true;
@@ -155,6 +178,8 @@ take_option(struct app_args *a, int argc, char **argv, int *i)
     if (!declared(c, name, &takes_value))
         return wrong(c, "unknown option ", argv[*i]);
     const char *value = "";
+    if (!takes_value && has_inline)
+        return wrong(c, "no value belongs to ", argv[*i]);
     if (takes_value && has_inline)
         value = inline_value.ptr;
     else if (takes_value && *i + 1 < argc)
@@ -166,6 +191,24 @@ take_option(struct app_args *a, int argc, char **argv, int *i)
     a->option_names[a->option_count] = slw_arena_strz(&a->arena, name);
     a->option_values[a->option_count++] = value;
     return 0;
+}
+
+/* The first option that must be given and was not, or NULL. */
+static const char *
+option_missing(struct app_args *a)
+{
+    const char *options = a->command->options;
+    struct slw_str rest = slw_str_of(options ? options : "");
+    while (rest.len) {
+        struct slw_str word, name, value;
+        slw_str_cut(rest, ' ', &word, &rest);
+        const bool must = must_be_given(&word);
+        slw_str_cut(word, '=', &name, &value);
+        const char *text = slw_arena_strz(&a->arena, name);
+        if (must && !app_option(a, text))
+            return text;
+    }
+    return NULL;
 }
 
 static int
@@ -184,8 +227,14 @@ take_arguments(struct app_args *a, int argc, char **argv)
             a->words[a->word_count++] = argv[i];
         }
     }
+    for (int i = 0; i < a->word_count; i++)
+        if (!*a->words[i]) /* an unset variable of a script, as a rule */
+            return wrong(c, "an argument is empty: ", c->synopsis);
     if (a->word_count < c->word_min)
         return wrong(c, "something is missing: ", c->synopsis);
+    const char *missing = option_missing(a);
+    if (missing)
+        return wrong(c, "an option is missing: --", missing);
     if (c->word_max >= 0 && a->word_count > c->word_max)
         return wrong(c, "too much: ", a->words[c->word_max]);
     const char *url = app_option(a, "url");
@@ -307,7 +356,8 @@ main(int argc, char **argv)
     int words = 0;
     const struct app_command *c = find_command(argc, argv, &words);
     if (!c)
-        return no_such_command(argc, argv);
+        return no_such_command(
+            argv, help || (argc == 3 && strcmp(argv[2], "--help") == 0));
     for (int i = 1 + words; i < argc && strcmp(argv[i], "--") != 0; i++)
         help = help || strcmp(argv[i], "--help") == 0;
     if (help)

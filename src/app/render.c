@@ -8,6 +8,7 @@
 #define COLUMN_MAX 16
 #define CELL_SIZE 256
 #define ROW_MAX 2000
+#define SERIES_SHOWN ((size_t)5) /* of a long list of lists */
 
 /* Member by dotted path. */
 static const struct json_t *
@@ -73,6 +74,10 @@ scalar_text(const struct json_t *v, char *out, size_t size)
     case SLW_JSON_ARRAY:
     case SLW_JSON_OBJECT:
         break;
+    }
+    if (slw_json_len(v) == 0) {
+        snprintf(out, size, "-");
+        return;
     }
     SLW_AUTO(slw_buf, b);
     slw_json_dump(&b, v);
@@ -235,6 +240,15 @@ child_tree(const struct json_t *v, int indent)
     puts(text);
 }
 
+/* Milliseconds since 1970 by their name, and not a duration. */
+static bool
+is_instant(struct slw_str key, const struct json_t *v)
+{
+    return slw_json_type(v) == SLW_JSON_INT &&
+           (slw_str_ends(key, "_at_ms") || slw_str_eqz(key, "event_min_ms") ||
+            slw_str_eqz(key, "event_max_ms"));
+}
+
 void
 app_tree(const struct json_t *v, int indent)
 {
@@ -245,9 +259,15 @@ app_tree(const struct json_t *v, int indent)
         return;
     }
     if (slw_json_type(v) == SLW_JSON_ARRAY) {
-        for (size_t i = 0; i < slw_json_len(v); i++) {
-            printf("%*s- ", indent, "");
+        const size_t length = slw_json_len(v);
+        for (size_t i = 0; i < length; i++) {
             const struct json_t *child = slw_json_at(v, i);
+            if (i == SERIES_SHOWN && length > 2 * SERIES_SHOWN &&
+                is_flat_array(child)) {
+                printf("%*s… %zu in all, see --json\n", indent, "", length);
+                return;
+            }
+            printf("%*s- ", indent, "");
             if (is_nested(child) && !is_flat_array(child))
                 puts("");
             child_tree(child, indent + 2);
@@ -260,10 +280,16 @@ app_tree(const struct json_t *v, int indent)
     }
     for (void *it = slw_json_iter(v); it; it = slw_json_next(v, it)) {
         const struct json_t *child = slw_json_iter_value(it);
-        printf("%*s%.*s: ", indent, "", SLW_FMT(slw_json_iter_key(it)));
+        const struct slw_str key = slw_json_iter_key(it);
+        printf("%*s%.*s: ", indent, "", SLW_FMT(key));
         if (is_nested(child) && !is_flat_array(child))
             puts("");
-        child_tree(child, indent + 2);
+        if (is_instant(key, child)) {
+            char time[SLW_TIME_TEXT_SIZE];
+            puts(slw_time_text(slw_json_i64_or(child, 0), time));
+        } else {
+            child_tree(child, indent + 2);
+        }
     }
 }
 

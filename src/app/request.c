@@ -62,9 +62,9 @@ call(struct app_args *a, struct slw_call *c, const char *path,
     return SLW_OK;
 }
 
-enum slw_rc
-app_request(struct app_args *a, const char *method, const char *path,
-            struct slw_str body, struct slw_buf *out, struct slw_err *err)
+static enum slw_rc
+request_send(struct app_args *a, const char *method, const char *path,
+             struct slw_str body, struct slw_buf *out, struct slw_err *err)
 {
     SLW_AUTO(slw_reply, reply);
     struct slw_call c = {.method = method, .body = body, .timeout_ms = 300000};
@@ -78,7 +78,7 @@ app_request_json(struct app_args *a, const char *method, const char *path,
                  struct slw_str body, struct slw_json *out, struct slw_err *err)
 {
     SLW_AUTO(slw_buf, text);
-    TRY(app_request(a, method, path, body, &text, err));
+    TRY(request_send(a, method, path, body, &text, err));
     return slw_json_parse(out, slw_buf_view(&text), err);
 }
 
@@ -159,6 +159,8 @@ app_upload(struct app_args *a, const char *path, char out_hash[65],
     meter_start(&m, slw_arena_printf(&a->arena, "sending %s", path).ptr);
     int64_t size = 0;
     TRY(slw_file_size(path, &size, err));
+    if (size == 0)
+        return slw_fail(err, SLW_INVALID, "%s is empty", path);
     SLW_AUTO(slw_reply, reply);
     struct slw_call c = {.method = "POST",
                          .body_path = path,

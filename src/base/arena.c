@@ -166,3 +166,17 @@ slw_arena_printf(struct slw_arena *a, const char *fmt, ...)
     va_end(args);
     return s;
 }
+
+void *
+slw_arena_grow(struct slw_arena *a, void *items, size_t item_size, size_t count,
+               size_t *cap)
+{
+    if (count < *cap)
+        return items;
+    size_t grown = *cap ? *cap * 2 : 8;
+    void *out = slw_arena_alloc_many(a, item_size, grown);
+    if (count)
+        memcpy(out, items, item_size * count);
+    *cap = grown;
+    return out;
+}

@@ -45,4 +45,9 @@ void *slw_arena_alloc_many(struct slw_arena *a, size_t item_size, size_t count);
 #define SLW_ARENA_NEW(arena, type, count)                                      \
     ((type *)slw_arena_alloc_many((arena), sizeof(type), (count)))
 
+/* Room for one more behind items[count]: `items`, or a copy twice as large
+ * (the old one stays in the arena).  *cap is kept for the next call. */
+void *slw_arena_grow(struct slw_arena *a, void *items, size_t item_size,
+                     size_t count, size_t *cap);
+
 #endif

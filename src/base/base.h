@@ -111,6 +111,8 @@ struct slw_str {
 struct slw_str slw_str_of(const char *z);
 bool slw_str_eq(struct slw_str a, struct slw_str b);
 bool slw_str_eqz(struct slw_str a, const char *z);
+/* Equal but for the case of ASCII letters. */
+bool slw_str_same(struct slw_str a, struct slw_str b);
 /* Byte order, shorter first; <0, 0, >0 as memcmp. */
 int slw_str_cmp(struct slw_str a, struct slw_str b);
 bool slw_str_starts(struct slw_str s, const char *prefix);
@@ -135,6 +137,17 @@ bool slw_str_utf8_ok(struct slw_str s);
 /* A name that is safe in paths, URLs and SQL literals: 1..128 characters of
  * letters, digits, '_', '-', '.'; first one a letter, digit or '_'. */
 bool slw_name_ok(struct slw_str s);
+/* The same as a sentence: "bad view name 'a b': use letters, …".
+ * In what  "view" */
+SLW_MUST_USE enum slw_rc slw_name_check(struct slw_str s, const char *what,
+                                        struct slw_err *err);
+/* Does SQL text name this table or column?  As a whole word, in any case;
+ * also where it stands in a string or a comment. */
+bool slw_sql_names(struct slw_str sql, struct slw_str name);
+/* 0..15; -1: no hex digit. */
+int slw_hex_digit(char c);
+/* Lower-case digits of bytes[size], and a NUL, into out[2 * size + 1]. */
+void slw_hex_text(const uint8_t *bytes, size_t size, char *out);
 /* Least number of single-byte edits between two short texts; past 128 bytes
  * the longer length, unless they are equal. */
 size_t slw_str_distance(struct slw_str a, struct slw_str b);

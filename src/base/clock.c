@@ -62,6 +62,12 @@ slw_mono_ns(void)
 
 /* ---- calendar ---- */
 
+int64_t
+slw_time_index(int64_t ms, int64_t length_ms)
+{
+    return ms / length_ms - (ms % length_ms < 0);
+}
+
 static int64_t
 days_of_date(int64_t year, int64_t month, int64_t day)
 {

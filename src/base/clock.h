@@ -10,6 +10,9 @@
 #include "base/base.h"
 
 #define SLW_DAY_MS ((int64_t)86400000)
+/* The stretch of `length_ms` since 1970 that a time lies in; 0: the first,
+ * -1: the one before. */
+int64_t slw_time_index(int64_t ms, int64_t length_ms);
 
 /* Owner: atomic. */
 struct slw_clock {

@@ -16,7 +16,6 @@
 #include <unistd.h>
 
 #include "base/base_internal.h"
-#include "base/hash.h"
 
 #define FAIL(err, what, path)                                                  \
     base_fail_errno((err), __FILE_NAME__ ":" SLW_STRINGIFY(__LINE__), (what),  \
@@ -103,8 +102,8 @@ folder_of(const char *path, char dir[PATH_MAX], struct slw_err *err)
     return SLW_OK;
 }
 
-static enum slw_rc
-folder_sync(const char *dir, struct slw_err *err)
+enum slw_rc
+slw_dir_sync(const char *dir, struct slw_err *err)
 {
     SLW_AUTO(base_fd, f);
     int fd = fd_open(dir, O_RDONLY | O_DIRECTORY, 0);
@@ -151,7 +150,7 @@ tmp_rename(const char *tmp, const char *path, struct slw_err *err)
     TRY(folder_of(path, dir, err));
     if (rename(tmp, path) != 0)
         return FAIL(err, "rename a finished file to", path);
-    return folder_sync(dir, err);
+    return slw_dir_sync(dir, err);
 }
 
 enum slw_rc
@@ -186,15 +185,12 @@ slw_file_commit(const char *tmp_path, const char *path, struct slw_err *err)
     if (fsync(fd) != 0)
         return FAIL(err, "sync", tmp_path);
     TRY(tmp_rename(tmp_path, path, err));
-    return strcmp(from, to) == 0 ? SLW_OK : folder_sync(from, err);
+    return strcmp(from, to) == 0 ? SLW_OK : slw_dir_sync(from, err);
 }
 
-/* Calls `use` with each piece of the file. */
-typedef enum slw_rc (*piece_fn)(void *ctx, const char *path, const void *bytes,
-                                size_t len, struct slw_err *err);
-
 static enum slw_rc
-file_read(const char *path, piece_fn use, void *ctx, struct slw_err *err)
+file_read(const char *path, size_t size_max, struct slw_buf *out,
+          struct slw_err *err)
 {
     SLW_AUTO(base_fd, f);
     int fd = fd_open(path, O_RDONLY, 0);
@@ -202,6 +198,7 @@ file_read(const char *path, piece_fn use, void *ctx, struct slw_err *err)
         return FAIL(err, "open", path);
     f.fd_plus_1 = fd + 1;
     char piece[32768];
+    size_t room = size_max;
     for (;;) {
         ssize_t n = read(fd, piece, sizeof piece);
         if (n < 0 && errno == EINTR)
@@ -210,27 +207,12 @@ file_read(const char *path, piece_fn use, void *ctx, struct slw_err *err)
             return FAIL(err, "read", path);
         if (n == 0)
             return SLW_OK;
-        TRY(use(ctx, path, piece, (size_t)n, err));
+        if ((size_t)n > room)
+            return slw_fail(err, SLW_LIMIT, "'%s' is larger than %zu bytes",
+                            path, size_max);
+        room -= (size_t)n;
+        slw_buf_add(out, piece, (size_t)n);
     }
-}
-
-struct get {
-    struct slw_buf *out;
-    size_t room;
-    size_t size_max;
-};
-
-static enum slw_rc
-piece_keep(void *ctx, const char *path, const void *bytes, size_t len,
-           struct slw_err *err)
-{
-    struct get *g = ctx;
-    if (len > g->room)
-        return slw_fail(err, SLW_LIMIT, "'%s' is larger than %zu bytes", path,
-                        g->size_max);
-    g->room -= len;
-    slw_buf_add(g->out, bytes, len);
-    return SLW_OK;
 }
 
 enum slw_rc
@@ -240,8 +222,7 @@ slw_file_get(const char *path, size_t size_max, struct slw_buf *out,
     SLW_ASSERT(out);
     size_t len_before = out->len;
     bool overflow_before = out->overflow;
-    struct get g = {.out = out, .room = size_max, .size_max = size_max};
-    enum slw_rc rc = file_read(path, piece_keep, &g, err);
+    enum slw_rc rc = file_read(path, size_max, out, err);
     if (rc == SLW_OK && out->overflow && !overflow_before)
         rc =
             slw_fail(err, SLW_LIMIT, "'%s' does not fit into its buffer", path);
@@ -254,33 +235,14 @@ slw_file_get(const char *path, size_t size_max, struct slw_buf *out,
     return rc;
 }
 
-static enum slw_rc
-piece_hash(void *ctx, const char *path, const void *bytes, size_t len,
-           struct slw_err *err)
-{
-    (void)path;
-    (void)err;
-    slw_hasher_add(ctx, bytes, len);
-    return SLW_OK;
-}
-
-enum slw_rc
-slw_file_sha256(const char *path, char out_hex[65], struct slw_err *err)
-{
-    SLW_AUTO(slw_hasher, h);
-    slw_hasher_init(&h);
-    TRY(file_read(path, piece_hash, &h, err));
-    struct slw_sha256 sum = slw_hasher_end(&h);
-    slw_sha256_hex(&sum, out_hex);
-    return SLW_OK;
-}
-
 enum slw_rc
 slw_file_size(const char *path, int64_t *out_size, struct slw_err *err)
 {
     struct stat st;
     if (stat(path, &st) != 0)
         return FAIL(err, "look at", path);
+    if (S_ISDIR(st.st_mode))
+        return slw_fail(err, SLW_INVALID, "'%s' is a folder, not a file", path);
     *out_size = st.st_size;
     return SLW_OK;
 }
@@ -309,7 +271,7 @@ folder_make(const char *path, struct slw_err *err)
     if (mkdir(path, 0700) == 0) {
         char parent[PATH_MAX];
         TRY(folder_of(path, parent, err));
-        return folder_sync(parent, err);
+        return slw_dir_sync(parent, err);
     }
     int why = errno;
     struct stat st;
@@ -483,8 +445,8 @@ slw_file_lock_take(struct slw_file_lock *l, const char *path,
     /* The pid is for people; the lock holds without it. */
     char pid[24];
     int len = snprintf(pid, sizeof pid, "%ld\n", (long)getpid());
-    if (ftruncate(fd, 0) != 0 || pwrite(fd, pid, (size_t)len, 0) != len)
-        return FAIL(err, "write lock", path);
+    if (ftruncate(fd, 0) == 0 && pwrite(fd, pid, (size_t)len, 0) != len)
+        (void)!ftruncate(fd, 0); /* no id is better than half of one */
     l->fd_plus_1 = fd + 1;
     f.fd_plus_1 = 0;
     return SLW_OK;

@@ -22,17 +22,16 @@ SLW_MUST_USE enum slw_rc slw_file_commit(const char *tmp_path, const char *path,
  * size_max). */
 SLW_MUST_USE enum slw_rc slw_file_get(const char *path, size_t size_max,
                                       struct slw_buf *out, struct slw_err *err);
-/* Size in bytes.  Errors NOT_FOUND, IO. */
+/* Size in bytes.  Errors NOT_FOUND, INVALID (a folder), IO. */
 SLW_MUST_USE enum slw_rc slw_file_size(const char *path, int64_t *out_size,
                                        struct slw_err *err);
 bool slw_file_exists(const char *path);
-/* SHA-256 of a file's bytes as hex.  Errors NOT_FOUND, IO. */
-SLW_MUST_USE enum slw_rc slw_file_sha256(const char *path, char out_hex[65],
-                                         struct slw_err *err);
 /* Remove a file; absent is no error. */
 SLW_MUST_USE enum slw_rc slw_file_remove(const char *path, struct slw_err *err);
 /* Create a folder and its parents, mode 0700 for new ones, durably. */
 SLW_MUST_USE enum slw_rc slw_dir_make(const char *path, struct slw_err *err);
+/* Make the names in a folder durable (where the file system can). */
+SLW_MUST_USE enum slw_rc slw_dir_sync(const char *path, struct slw_err *err);
 /* Remove a folder and everything in it; absent is no error.  Symbolic links
  * are removed, not followed. */
 SLW_MUST_USE enum slw_rc slw_dir_remove(const char *path, struct slw_err *err);

@@ -19,25 +19,8 @@ slw_sha256_of(const void *bytes, size_t len)
 const char *
 slw_sha256_hex(const struct slw_sha256 *h, char out[static SLW_SHA256_HEX_SIZE])
 {
-    static const char digits[] = "0123456789abcdef";
-    for (size_t i = 0; i < sizeof h->bytes; i++) {
-        out[2 * i] = digits[h->bytes[i] >> 4];
-        out[2 * i + 1] = digits[h->bytes[i] & 15];
-    }
-    out[SLW_SHA256_HEX_SIZE - 1] = '\0';
+    slw_hex_text(h->bytes, sizeof h->bytes, out);
     return out;
-}
-
-static int
-hex_digit(char c)
-{
-    if (c >= '0' && c <= '9')
-        return c - '0';
-    if (c >= 'a' && c <= 'f')
-        return c - 'a' + 10;
-    if (c >= 'A' && c <= 'F')
-        return c - 'A' + 10;
-    return -1;
 }
 
 enum slw_rc
@@ -49,8 +32,8 @@ slw_sha256_parse(struct slw_str hex, struct slw_sha256 *out,
                         "a SHA-256 has 64 hex digits, not %zu", hex.len);
     struct slw_sha256 h;
     for (size_t i = 0; i < sizeof h.bytes; i++) {
-        int high = hex_digit(hex.ptr[2 * i]);
-        int low = hex_digit(hex.ptr[2 * i + 1]);
+        int high = slw_hex_digit(hex.ptr[2 * i]);
+        int low = slw_hex_digit(hex.ptr[2 * i + 1]);
         if (high < 0 || low < 0)
             return slw_fail(err, SLW_INVALID,
                             "a SHA-256 has hex digits only; there is another "

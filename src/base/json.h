@@ -84,6 +84,14 @@ SLW_MUST_USE enum slw_rc slw_json_opt_bool(const struct json_t *o,
                                            const char *key, bool *out,
                                            struct slw_err *err);
 
+/* No member but these.
+ * In     what  for the message: "a view has sql and lags"
+ * Errors INVALID: "unknown key 'x'; <what>" */
+SLW_MUST_USE enum slw_rc slw_json_only(const struct json_t *o,
+                                       const char *const *keys,
+                                       size_t key_count, const char *what,
+                                       struct slw_err *err);
+
 /* Canonical text of a node: compact, members sorted by the bytes of their
  * keys, shortest exact numbers; a real keeps a '.' or exponent ("1.0"), so
  * that its type survives.  The same value always gives the same bytes. */

@@ -339,3 +339,19 @@ slw_json_opt_bool(const struct json_t *o, const char *key, bool *out,
     *out = json_is_true(v);
     return SLW_OK;
 }
+
+enum slw_rc
+slw_json_only(const struct json_t *o, const char *const *keys, size_t key_count,
+              const char *what, struct slw_err *err)
+{
+    for (void *it = slw_json_iter(o); it; it = slw_json_next(o, it)) {
+        const struct slw_str key = slw_json_iter_key(it);
+        size_t i = 0;
+        while (i < key_count && !slw_str_eqz(key, keys[i]))
+            i++;
+        if (i == key_count)
+            return slw_fail(err, SLW_INVALID, "unknown key '%.*s'; %s",
+                            SLW_FMT(key), what);
+    }
+    return SLW_OK;
+}

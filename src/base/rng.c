@@ -93,10 +93,5 @@ slw_random_hex32(char out[static 33])
         if (n > 0)
             got += (size_t)n;
     }
-    static const char digits[] = "0123456789abcdef";
-    for (size_t i = 0; i < sizeof bytes; i++) {
-        out[2 * i] = digits[bytes[i] >> 4];
-        out[2 * i + 1] = digits[bytes[i] & 15];
-    }
-    out[32] = '\0';
+    slw_hex_text(bytes, sizeof bytes, out);
 }

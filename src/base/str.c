@@ -26,6 +26,13 @@ slw_str_eqz(struct slw_str a, const char *z)
     return slw_str_eq(a, slw_str_of(z));
 }
 
+bool
+slw_str_same(struct slw_str a, struct slw_str b)
+{
+    return a.len == b.len &&
+           (a.len == 0 || strncasecmp(a.ptr, b.ptr, a.len) == 0);
+}
+
 int
 slw_str_cmp(struct slw_str a, struct slw_str b)
 {
@@ -366,6 +373,12 @@ is_alnum(char c)
            (c >= '0' && c <= '9');
 }
 
+static bool
+is_word_char(char c)
+{
+    return is_alnum(c) || c == '_';
+}
+
 bool
 slw_name_ok(struct slw_str s)
 {
@@ -377,6 +390,54 @@ slw_name_ok(struct slw_str s)
             return false;
     }
     return true;
+}
+
+enum slw_rc
+slw_name_check(struct slw_str s, const char *what, struct slw_err *err)
+{
+    if (slw_name_ok(s))
+        return SLW_OK;
+    return slw_fail(err, SLW_INVALID,
+                    "bad %s name '%.*s': use letters, digits, '_', '-' and"
+                    " '.', at most 128",
+                    what, SLW_FMT(s));
+}
+
+bool
+slw_sql_names(struct slw_str sql, struct slw_str name)
+{
+    for (size_t i = 0; name.len && i + name.len <= sql.len; i++) {
+        const size_t end = i + name.len;
+        const struct slw_str part = {sql.ptr + i, name.len};
+        if (slw_str_same(part, name) &&
+            (i == 0 || !is_word_char(sql.ptr[i - 1])) &&
+            (end == sql.len || !is_word_char(sql.ptr[end])))
+            return true;
+    }
+    return false;
+}
+
+int
+slw_hex_digit(char c)
+{
+    if (c >= '0' && c <= '9')
+        return c - '0';
+    if (c >= 'a' && c <= 'f')
+        return c - 'a' + 10;
+    if (c >= 'A' && c <= 'F')
+        return c - 'A' + 10;
+    return -1;
+}
+
+void
+slw_hex_text(const uint8_t *bytes, size_t size, char *out)
+{
+    static const char digits[] = "0123456789abcdef";
+    for (size_t i = 0; i < size; i++) {
+        out[2 * i] = digits[bytes[i] >> 4];
+        out[2 * i + 1] = digits[bytes[i] & 15];
+    }
+    out[2 * size] = '\0';
 }
 
 #define DISTANCE_LEN_MAX 128

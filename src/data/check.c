@@ -6,8 +6,6 @@
  * condition that is NULL is met: not_null() is there to say otherwise. */
 #include "data/data_internal.h"
 
-#include <ctype.h>
-
 #include "base/buf.h"
 
 /* ---- the rows that fail one check: "SELECT slw_row FROM ..." ---- */
@@ -60,26 +58,6 @@ columns_check(const struct data_check *c, const struct data_cols *cols,
 
 /* ---- examples ---- */
 
-static bool
-is_word_char(char c)
-{
-    return isalnum((unsigned char)c) || c == '_';
-}
-
-/* `name` stands in `text` as a word of its own. */
-static bool
-text_names(struct slw_str text, struct slw_str name)
-{
-    for (size_t i = 0; name.len && i + name.len <= text.len; i++) {
-        const struct slw_str part = {text.ptr + i, name.len};
-        if (data_name_same(part, name) &&
-            (i == 0 || !is_word_char(text.ptr[i - 1])) &&
-            (i + name.len == text.len || !is_word_char(text.ptr[i + name.len])))
-            return true;
-    }
-    return false;
-}
-
 static struct slw_str
 example_text(const struct slw_scan_result *r, size_t row, struct slw_arena *a)
 {
@@ -117,9 +95,9 @@ examples_take(struct slw_scan *sc, const struct data_def *def,
     slw_buf_printf(&sql, "CAST(%.*s AS VARCHAR) AS slw_key2", SLW_FMT(event));
     for (size_t i = 0; i < cols->count; i++) {
         const struct slw_str column = cols->at[i].name;
-        if (data_name_same(column, def->entity) ||
-            data_name_same(column, def->event_time) ||
-            !text_names(c->text, column))
+        if (slw_str_same(column, def->entity) ||
+            slw_str_same(column, def->event_time) ||
+            !slw_sql_names(c->text, column))
             continue;
         const struct slw_str name = slw_sql_name(a, column);
         slw_buf_printf(&sql, ", CAST(%.*s AS VARCHAR) AS %.*s", SLW_FMT(name),

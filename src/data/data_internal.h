@@ -84,7 +84,6 @@ SLW_MUST_USE enum slw_rc data_describe(struct slw_scan *sc, struct slw_str from,
 /* Case-insensitive, as SQL is; NULL: none. */
 const struct data_col *data_cols_find(const struct data_cols *cols,
                                       struct slw_str name);
-bool data_name_same(struct slw_str a, struct slw_str b);
 /* "a, b, c": for messages; at most 12 names. */
 struct slw_str data_cols_text(const struct data_cols *cols,
                               struct slw_arena *a);
@@ -107,7 +106,7 @@ struct slw_str data_parquet_sql(struct slw_arena *a, const char *path);
 /* COPY options of the canonical file for that many rows. */
 const char *data_copy_options(int64_t row_count);
 
-/* ---- load.c, load_csv.c ---- */
+/* ---- load.c, load_csv.c, load_gzip.c ---- */
 struct data_file {
     struct slw_str name; /* for messages */
     const char *path;
@@ -129,6 +128,14 @@ SLW_MUST_USE enum slw_rc data_csv_read(struct slw_scan *sc,
                                        struct data_file *file,
                                        struct slw_arena *a,
                                        struct slw_err *err);
+/* What DuckDB said of a file, as a sentence about the user's file. */
+enum slw_rc data_reader_refuse(struct slw_scan *sc,
+                               const struct data_file *file,
+                               struct slw_arena *a, struct slw_err *err);
+bool data_is_gzip(const char *path);
+/* Errors INVALID: damaged or cut off; IO. */
+SLW_MUST_USE enum slw_rc data_gunzip(const char *path, const char *out_path,
+                                     struct slw_err *err);
 /* First value of a text column that is not of `type`: where it stands. */
 SLW_MUST_USE enum slw_rc
 data_mistake_refuse(struct slw_scan *sc, const struct data_file *file,

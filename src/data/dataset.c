@@ -280,6 +280,17 @@ json_or_empty(struct slw_jw *w, const char *key, struct slw_str json,
     slw_jw_kraw(w, key, json.len ? json : slw_str_of(empty));
 }
 
+/* Of a name without a version yet there are no times. */
+static void
+time_write(struct slw_jw *w, const char *key, const struct slw_dataset *d,
+           int64_t at_ms)
+{
+    if (d->version)
+        slw_jw_ki64(w, key, at_ms);
+    else
+        slw_jw_kraw(w, key, SLW_STR("null"));
+}
+
 void
 data_dataset_fields(struct slw_jw *w, const struct slw_dataset *d, bool full)
 {
@@ -293,10 +304,10 @@ data_dataset_fields(struct slw_jw *w, const struct slw_dataset *d, bool full)
     slw_jw_ki64(w, "row_count", d->row_count);
     slw_jw_ki64(w, "quarantined_count", d->quarantined_count);
     slw_jw_kstr(w, "quarantine_hash", d->quarantine_hash);
-    slw_jw_ki64(w, "event_min_ms", d->event_min_ms);
-    slw_jw_ki64(w, "event_max_ms", d->event_max_ms);
-    slw_jw_ki64(w, "known_at_ms", d->known_at_ms);
-    slw_jw_ki64(w, "created_at_ms", d->created_at_ms);
+    time_write(w, "event_min_ms", d, d->event_min_ms);
+    time_write(w, "event_max_ms", d, d->event_max_ms);
+    time_write(w, "known_at_ms", d, d->known_at_ms);
+    time_write(w, "created_at_ms", d, d->created_at_ms);
     if (full) {
         json_or_empty(w, "schema", d->schema, "[]");
         json_or_empty(w, "profile", d->profile, "{}");

@@ -97,8 +97,8 @@ keys_build(const struct diff *d, struct slw_buf *key, struct slw_buf *rest)
     for (size_t i = 0; i < d->cols[1].count; i++) {
         const struct slw_str name = d->cols[1].at[i].name;
         if (!data_cols_find(&d->cols[0], name) ||
-            data_name_same(name, d->def.entity) ||
-            data_name_same(name, d->def.event_time))
+            slw_str_same(name, d->def.entity) ||
+            slw_str_same(name, d->def.event_time))
             continue;
         const struct slw_str q = slw_sql_name(d->a, name);
         slw_buf_printf(rest, "%s(a.%.*s IS DISTINCT FROM b.%.*s)",

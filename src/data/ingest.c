@@ -68,6 +68,20 @@ file_spec_read(struct ingest *in, const struct json_t *o, struct data_file *out,
 }
 
 static enum slw_rc
+file_unpack(struct ingest *in, size_t index, struct slw_err *err)
+{
+    struct data_file *file = &in->files[index];
+    if (!data_is_gzip(file->path))
+        return SLW_OK;
+    slw_job_progress(in->ctx, 0.01, "unpacking %.*s", SLW_FMT(file->name));
+    const char *plain = slw_path(in->a, in->ctx->dir, "unpacked-%zu", index);
+    if (data_gunzip(file->path, plain, err) != SLW_OK)
+        return slw_err_prefix(err, "%.*s: ", SLW_FMT(file->name));
+    file->path = plain;
+    return SLW_OK;
+}
+
+static enum slw_rc
 spec_read(struct ingest *in, struct slw_err *err)
 {
     const struct json_t *spec = in->ctx->spec;
@@ -90,8 +104,10 @@ spec_read(struct ingest *in, struct slw_err *err)
     if (in->file_count > DATA_FILES_MAX)
         return slw_fail(err, SLW_LIMIT, "more than %d files", DATA_FILES_MAX);
     in->files = SLW_ARENA_NEW(in->a, struct data_file, in->file_count);
-    for (size_t i = 0; i < in->file_count; i++)
+    for (size_t i = 0; i < in->file_count; i++) {
         TRY(file_spec_read(in, slw_json_at(files, i), &in->files[i], err));
+        TRY(file_unpack(in, i, err));
+    }
     return SLW_OK;
 }
 
@@ -231,8 +247,8 @@ rows_sort(struct ingest *in, struct slw_err *err)
                        SLW_FMT(slw_sql_name(a, in->def.entity)));
     for (size_t i = 0; i < in->cols.count; i++) {
         const struct slw_str name = in->cols.at[i].name;
-        if (!data_name_same(name, in->def.entity) &&
-            !data_name_same(name, in->def.event_time))
+        if (!slw_str_same(name, in->def.entity) &&
+            !slw_str_same(name, in->def.event_time))
             slw_buf_printf(&order, ", %.*s", SLW_FMT(slw_sql_name(a, name)));
     }
     return slw_scan_exec(in->sc, err,

@@ -35,6 +35,7 @@ ends_with_any(struct slw_str name, const char *const *ends, size_t count)
 
 enum format { FORMAT_CSV, FORMAT_JSON, FORMAT_PARQUET };
 
+/* Errors INVALID: a NUL byte, which neither CSV nor JSON can hold. */
 static enum slw_rc
 format_by_magic(const char *path, enum format *out, struct slw_err *err)
 {
@@ -53,6 +54,10 @@ format_by_magic(const char *path, enum format *out, struct slw_err *err)
         *out = FORMAT_PARQUET;
     else if (head[at] == '{' || head[at] == '[')
         *out = FORMAT_JSON;
+    if (*out != FORMAT_PARQUET && memchr(head, '\0', len))
+        return slw_fail(err, SLW_INVALID,
+                        "neither UTF-8 text nor Parquet: convert the file"
+                        " first");
     return SLW_OK;
 }
 
@@ -61,8 +66,8 @@ format_of(const struct data_file *file, enum format *out, struct slw_err *err)
 {
     static const char *const csv[] = {".csv", ".tsv", ".txt", ".csv.gz",
                                       ".tsv.gz"};
-    static const char *const json[] = {".json", ".ndjson", ".jsonl", ".json.gz",
-                                       ".jsonl.gz"};
+    static const char *const json[] = {".json",    ".ndjson",   ".jsonl",
+                                       ".json.gz", ".jsonl.gz", ".ndjson.gz"};
     static const char *const parquet[] = {".parquet", ".pq"};
     enum format magic = FORMAT_CSV;
     TRY(format_by_magic(file->path, &magic, err));
@@ -80,6 +85,97 @@ format_of(const struct data_file *file, enum format *out, struct slw_err *err)
     return SLW_OK;
 }
 
+/* ---- what DuckDB says of a file ---- */
+
+/* As slw_str_cut, at a text. */
+static bool
+text_cut(struct slw_str s, const char *sep, struct slw_str *head,
+         struct slw_str *rest)
+{
+    const size_t len = strlen(sep);
+    const char *at = memmem(s.ptr, s.len, sep, len);
+    if (!at)
+        return false;
+    *head = (struct slw_str){s.ptr, (size_t)(at - s.ptr)};
+    *rest = (struct slw_str){at + len, s.len - head->len - len};
+    return true;
+}
+
+/* Its sentence without its own prefix, the path of our copy, and the place,
+ * which it counts wrongly in JSON. */
+static struct slw_str
+said_clean(struct slw_str said, const char *path, struct slw_arena *a)
+{
+    struct slw_str head, rest;
+    if (text_cut(said, "Error: ", &head, &rest) && head.len < 32)
+        said = rest;
+    if (text_cut(said, path, &head, &rest)) {
+        static const char *const before[] = {" in file", " of file", " file"};
+        head.len -= head.len > 0; /* the quote */
+        head = slw_str_trim(head);
+        for (size_t i = 0; i < SLW_ARRAY_LEN(before); i++)
+            if (slw_str_ends(head, before[i]))
+                head.len -= strlen(before[i]);
+        rest.ptr += rest.len > 0;
+        rest.len -= rest.len > 0;
+        struct slw_str place, why;
+        if (slw_str_starts(rest, ", at byte") &&
+            text_cut(rest, ": ", &place, &why))
+            rest = slw_arena_printf(a, ", %.*s", SLW_FMT(why));
+        said = slw_arena_printf(a, "%.*s%.*s", SLW_FMT(head), SLW_FMT(rest));
+    }
+    said = slw_str_trim(said);
+    while (slw_str_ends(said, "."))
+        said.len--;
+    return said;
+}
+
+/* Of one object a line: the first line that is none, if it is found. */
+static enum slw_rc
+json_line_refuse(struct slw_scan *sc, const struct data_file *file,
+                 struct slw_arena *a, struct slw_err *err)
+{
+    const struct slw_str path = slw_sql_literal(a, slw_str_of(file->path));
+    struct slw_scan_result r;
+    struct slw_err ignored;
+    const enum slw_rc rc = slw_scan_query(
+        sc, 1, a, &r,
+        slw_arena_printf(
+            a,
+            "WITH t AS (SELECT row_number() OVER () AS n, l"
+            " FROM read_csv(%.*s, delim='\x01', quote='', escape='',"
+            " header=false, columns={'l': 'VARCHAR'}, auto_detect=false))"
+            " SELECT n, left(l, 80) FROM t"
+            " WHERE trim(l) <> '' AND NOT json_valid(l)"
+            " AND (SELECT trim(l) LIKE '{%%}' FROM t WHERE n = 1)"
+            " ORDER BY n LIMIT 1",
+            SLW_FMT(path)),
+        &ignored);
+    if (rc != SLW_OK || r.row_count == 0)
+        return SLW_OK;
+    return slw_fail(err, SLW_INVALID, "%.*s, line %lld is no JSON: '%.*s'",
+                    SLW_FMT(file->name), (long long)r.cols[0].i64[0],
+                    SLW_FMT(r.cols[1].str[0]));
+}
+
+enum slw_rc
+data_reader_refuse(struct slw_scan *sc, const struct data_file *file,
+                   struct slw_arena *a, struct slw_err *err)
+{
+    if (err->rc != SLW_INVALID)
+        return slw_err_prefix(err, "%.*s: ", SLW_FMT(file->name));
+    struct slw_str said = slw_arena_str(a, slw_str_of(err->msg));
+    said = said_clean(said, file->path, a);
+    if (file->is_json)
+        TRY(json_line_refuse(sc, file, a, err));
+    return slw_fail(err, SLW_INVALID, "%.*s: not readable as %s: %.*s",
+                    SLW_FMT(file->name),
+                    file->is_csv    ? "CSV"
+                    : file->is_json ? "JSON"
+                                    : "Parquet",
+                    SLW_FMT(said));
+}
+
 /* ---- read one file ---- */
 
 static enum slw_rc
@@ -91,10 +187,13 @@ json_read(struct slw_scan *sc, struct data_file *file, struct slw_arena *a,
         a, "read_json(%.*s, format='auto', sample_size=-1, maximum_depth=-1)",
         SLW_FMT(path));
     struct data_cols cols;
-    TRY(data_describe(sc, sniff, a, &cols, err));
-    if (cols.count == 1 && data_name_same(cols.at[0].name, SLW_STR("json")))
+    if (data_describe(sc, sniff, a, &cols, err) != SLW_OK)
+        return data_reader_refuse(sc, file, a, err);
+    if (cols.count == 1 && slw_str_same(cols.at[0].name, SLW_STR("json")))
         return slw_fail(err, SLW_INVALID,
-                        "a list of objects is wanted, or one object a line");
+                        "%.*s holds no rows: a list of objects is wanted, or"
+                        " one object a line",
+                        SLW_FMT(file->name));
     /* Times as text: DuckDB's own reading would drop their offsets. */
     SLW_AUTO(slw_buf, sql);
     for (size_t i = 0; i < cols.count; i++) {
@@ -106,11 +205,12 @@ json_read(struct slw_scan *sc, struct data_file *file, struct slw_arena *a,
                        SLW_FMT(c->type));
     }
     file->cols = cols;
-    TRY(slw_scan_exec(sc, err,
+    if (slw_scan_exec(sc, err,
                       "CREATE TABLE %.*s AS SELECT * FROM read_json(%.*s,"
                       " format='auto', columns={%.*s})",
                       SLW_FMT(file->table), SLW_FMT(path),
-                      SLW_FMT(slw_buf_view(&sql))));
+                      SLW_FMT(slw_buf_view(&sql))) != SLW_OK)
+        return data_reader_refuse(sc, file, a, err);
     /* Mixed values stand as JSON: what a text or number looks like bare. */
     for (size_t i = 0; i < cols.count; i++) {
         if (!slw_str_eqz(cols.at[i].type, "JSON"))
@@ -129,9 +229,11 @@ parquet_read(struct slw_scan *sc, struct data_file *file, struct slw_arena *a,
              struct slw_err *err)
 {
     const struct slw_str from = data_parquet_sql(a, file->path);
-    TRY(data_describe(sc, from, a, &file->cols, err));
-    return slw_scan_exec(sc, err, "CREATE TABLE %.*s AS SELECT * FROM %.*s",
-                         SLW_FMT(file->table), SLW_FMT(from));
+    if (data_describe(sc, from, a, &file->cols, err) != SLW_OK ||
+        slw_scan_exec(sc, err, "CREATE TABLE %.*s AS SELECT * FROM %.*s",
+                      SLW_FMT(file->table), SLW_FMT(from)) != SLW_OK)
+        return data_reader_refuse(sc, file, a, err);
+    return SLW_OK;
 }
 
 static enum slw_rc
@@ -139,8 +241,8 @@ names_check(const struct data_file *file, struct slw_err *err)
 {
     for (size_t i = 0; i < file->cols.count; i++) {
         const struct slw_str name = file->cols.at[i].name;
-        if (data_name_same(name, SLW_STR("known_time_ms")) ||
-            data_name_same(name, SLW_STR("rowid")) ||
+        if (slw_str_same(name, SLW_STR("known_time_ms")) ||
+            slw_str_same(name, SLW_STR("rowid")) ||
             slw_str_starts(name, "slw_"))
             return slw_fail(err, SLW_INVALID,
                             "%.*s: the column name '%.*s' is reserved: rename"
@@ -150,33 +252,51 @@ names_check(const struct data_file *file, struct slw_err *err)
     return SLW_OK;
 }
 
+static const struct slw_str *
+typed_find(const struct data_def *def, struct slw_str column)
+{
+    for (size_t i = 0; i < def->typed_count; i++)
+        if (slw_str_same(def->typed[i], column))
+            return &def->types[i];
+    return NULL;
+}
+
+/* Parquet's text is text, but where a time is declared or another type. */
+static bool
+is_by_text(const struct data_file *file, const struct data_def *def,
+           const struct data_col *col)
+{
+    if (slw_str_eqz(col->type, "JSON"))
+        return file->is_json;
+    return slw_str_eqz(col->type, "VARCHAR") &&
+           (file->is_csv || file->is_json ||
+            slw_str_same(col->name, def->event_time) ||
+            slw_str_same(col->name, def->known_time) ||
+            typed_find(def, col->name));
+}
+
 static enum slw_rc
-file_read(struct slw_scan *sc, struct data_file *file, struct slw_arena *a,
-          struct slw_err *err)
+file_read(struct slw_scan *sc, const struct data_def *def,
+          struct data_file *file, struct slw_arena *a, struct slw_err *err)
 {
     enum format format;
-    enum slw_rc rc = format_of(file, &format, err);
-    if (rc != SLW_OK)
+    if (format_of(file, &format, err) != SLW_OK)
         return slw_err_prefix(err, "%.*s: ", SLW_FMT(file->name));
     file->is_csv = format == FORMAT_CSV;
     file->is_json = format == FORMAT_JSON;
     if (format == FORMAT_CSV)
         TRY(data_csv_read(sc, file, a, err));
     else if (format == FORMAT_JSON)
-        rc = json_read(sc, file, a, err);
+        TRY(json_read(sc, file, a, err));
     else
-        rc = parquet_read(sc, file, a, err);
-    if (rc != SLW_OK)
-        return slw_err_prefix(err, "%.*s: ", SLW_FMT(file->name));
+        TRY(parquet_read(sc, file, a, err));
     TRY(names_check(file, err));
     file->targets = SLW_ARENA_NEW(a, struct slw_str, file->cols.count + 1);
     file->by_text = SLW_ARENA_NEW(a, bool, file->cols.count + 1);
     for (size_t i = 0; i < file->cols.count; i++) {
         const struct slw_str type = file->cols.at[i].type;
         file->targets[i] = type;
-        file->by_text[i] =
-            format != FORMAT_PARQUET &&
-            (slw_str_eqz(type, "VARCHAR") || slw_str_eqz(type, "JSON"));
+        file->by_text[i] = is_by_text(file, def, &file->cols.at[i]);
     }
     return SLW_OK;
 }
@@ -193,15 +313,16 @@ struct text_counts {
 
 /* JSON's strings are text, but for times, which JSON has no type for. */
 static bool
-type_applies(const struct data_file *file, size_t col, int t)
+type_applies(const struct data_file *file, size_t col, int t, bool declared)
 {
-    return file->is_csv || t >= T_DATE ||
+    return file->is_csv || declared || t >= T_DATE ||
            slw_str_eqz(file->cols.at[col].type, "JSON");
 }
 
 static enum slw_rc
 text_count(struct slw_scan *sc, const struct data_file *file, size_t col,
-           struct slw_arena *a, struct text_counts *out, struct slw_err *err)
+           bool declared, struct slw_arena *a, struct text_counts *out,
+           struct slw_err *err)
 {
     const struct slw_str column = file->cols.at[col].name;
     const struct slw_str name = slw_sql_name(a, column);
@@ -214,7 +335,7 @@ text_count(struct slw_scan *sc, const struct data_file *file, size_t col,
     for (int t = 0; t < T_COUNT; t++) {
         const struct slw_str cast =
             data_cast_sql(a, column, slw_str_of(TYPES[t]));
-        if (type_applies(file, col, t))
+        if (type_applies(file, col, t, declared))
             slw_buf_printf(&sql, ", count(%.*s)", SLW_FMT(cast));
         else
             slw_buf_z(&sql, ", 0");
@@ -235,15 +356,6 @@ type_index(struct slw_str type)
         if (slw_str_eqz(type, TYPES[t]))
             return t;
     return -1;
-}
-
-static const struct slw_str *
-typed_find(const struct data_def *def, struct slw_str column)
-{
-    for (size_t i = 0; i < def->typed_count; i++)
-        if (data_name_same(def->typed[i], column))
-            return &def->types[i];
-    return NULL;
 }
 
 /* What a column must be by what is known of it beforehand; "" when open. */
@@ -281,7 +393,7 @@ type_choose(struct slw_scan *sc, const struct data_def *def,
         return SLW_OK;
     }
     struct text_counts n;
-    TRY(text_count(sc, file, col, a, &n, err));
+    TRY(text_count(sc, file, col, declared, a, &n, err));
     int all = -1;
     for (int t = T_COUNT - 1; t >= 0; t--)
         if (n.of[t] == n.value_count)
@@ -291,7 +403,7 @@ type_choose(struct slw_scan *sc, const struct data_def *def,
     if (want.len == 0 && all < 0) {
         why = SLW_STR(", as most of the column is (a text column is declared"
                       " by types)");
-        const bool is_event = data_name_same(column, def->event_time);
+        const bool is_event = slw_str_same(column, def->event_time);
         if (n.of[T_NUMBER] >= most && n.value_count > 1)
             want = SLW_STR("DOUBLE");
         else if ((n.of[T_TIME] >= most && n.value_count > 1) ||
@@ -300,7 +412,7 @@ type_choose(struct slw_scan *sc, const struct data_def *def,
     }
     const int wanted = type_index(want);
     if (wanted >= 0 && n.of[wanted] < n.value_count &&
-        (type_applies(file, col, wanted) || declared))
+        type_applies(file, col, wanted, declared))
         return data_mistake_refuse(sc, file, column, want, why, a, err);
     if (n.value_count == 0)
         file->targets[col] = want; /* "": takes the type of the others */
@@ -432,7 +544,7 @@ data_load(struct slw_scan *sc, const struct data_def *def,
     SLW_ASSERT(file_count <= DATA_FILES_MAX);
     for (size_t f = 0; f < file_count; f++) {
         files[f].table = slw_arena_printf(a, "slw_file_%zu", f);
-        TRY(file_read(sc, &files[f], a, err));
+        TRY(file_read(sc, def, &files[f], a, err));
         for (size_t i = 0; i < files[f].cols.count; i++)
             if (files[f].by_text[i])
                 TRY(type_choose(sc, def, parent_cols, &files[f], i, a, err));

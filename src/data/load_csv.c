@@ -9,28 +9,45 @@
 
 #include "base/buf.h"
 
+#define LINE_SIZE_MAX 2000000
+
 /* What stands for "no value" in a column that is not text. */
 #define NULL_WORDS "'NA', 'N/A', 'NULL', 'null', 'NaN', 'nan', 'None'"
 
 /* ---- the header ---- */
 
+/* Read here and not by DuckDB, which would skip a line it cannot read. */
 static enum slw_rc
-header_line(struct slw_scan *sc, const struct data_file *file,
-            struct slw_arena *a, struct slw_str *out, struct slw_err *err)
+header_line(const struct data_file *file, struct slw_arena *a,
+            struct slw_str *out, struct slw_err *err)
 {
-    const struct slw_str path = slw_sql_literal(a, slw_str_of(file->path));
-    struct slw_scan_result r;
-    TRY(slw_scan_query(
-        sc, 1, a, &r,
-        slw_arena_printf(a,
-                         "SELECT l FROM read_csv(%.*s, delim='\x01', quote='',"
-                         " escape='', header=false, columns={'l': 'VARCHAR'},"
-                         " auto_detect=false, ignore_errors=true) LIMIT 1",
-                         SLW_FMT(path)),
-        err));
-    if (r.row_count == 0 || r.cols[0].is_null[0])
+    SLW_AUTO(slw_buf, head);
+    FILE *f = fopen(file->path, "rbe");
+    if (!f)
+        return slw_fail(err, SLW_IO, "%.*s: cannot open the file",
+                        SLW_FMT(file->name));
+    bool blank = true;
+    for (int c = getc(f); c != EOF && slw_buf_view(&head).len < LINE_SIZE_MAX;
+         c = getc(f)) {
+        const bool ends = c == '\n' || c == '\r';
+        if (ends && !blank)
+            break;
+        blank = blank && (ends || c == ' ' || c == '\t');
+        slw_buf_char(&head, (char)c);
+    }
+    (void)fclose(f);
+    TRY(slw_buf_check(&head, err));
+    struct slw_str line = slw_buf_view(&head);
+    if (slw_str_starts(line, "\xEF\xBB\xBF"))
+        line = (struct slw_str){line.ptr + 3, line.len - 3};
+    if (slw_str_trim(line).len == 0)
         return slw_fail(err, SLW_INVALID, "%.*s is empty", SLW_FMT(file->name));
-    *out = r.cols[0].str[0];
+    if (line.ptr[0] == '\n' || line.ptr[0] == '\r')
+        return slw_fail(err, SLW_INVALID,
+                        "%.*s, line 1 is empty: the first line must be a"
+                        " header",
+                        SLW_FMT(file->name));
+    *out = slw_arena_str(a, line);
     return SLW_OK;
 }
 
@@ -216,7 +233,7 @@ data_csv_read(struct slw_scan *sc, struct data_file *file, struct slw_arena *a,
               struct slw_err *err)
 {
     struct slw_str line;
-    TRY(header_line(sc, file, a, &line, err));
+    TRY(header_line(file, a, &line, err));
     if (!slw_str_utf8_ok(line))
         return slw_fail(err, SLW_INVALID,
                         "%.*s, line 1 is not UTF-8: convert the file first",
@@ -226,7 +243,7 @@ data_csv_read(struct slw_scan *sc, struct data_file *file, struct slw_arena *a,
     const struct slw_str from = reader_sql(file, SLW_STR(""), SLW_STR(""), a);
     if (slw_scan_exec(sc, err, "CREATE TABLE %.*s AS SELECT * FROM %.*s",
                       SLW_FMT(file->table), SLW_FMT(from)) != SLW_OK)
-        return slw_err_prefix(err, "%.*s: ", SLW_FMT(file->name));
+        return data_reader_refuse(sc, file, a, err);
     struct slw_scan_result r;
     TRY(rejects_query(sc, SLW_STR(""), a, &r, err));
     return r.row_count ? reject_refuse(file, &r, err) : SLW_OK;

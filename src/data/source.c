@@ -22,24 +22,6 @@ static const char *const KEYS[] = {
     "expect", "quarantine_max", "types",      "path",       "files",
     "format", "description",    "mode"};
 
-static enum slw_rc
-keys_check(const struct json_t *o, struct slw_err *err)
-{
-    for (void *it = slw_json_iter(o); it; it = slw_json_next(o, it)) {
-        const struct slw_str key = slw_json_iter_key(it);
-        size_t i = 0;
-        while (i < SLW_ARRAY_LEN(KEYS) && !slw_str_eqz(key, KEYS[i]))
-            i++;
-        if (i == SLW_ARRAY_LEN(KEYS))
-            return slw_fail(err, SLW_INVALID,
-                            "unknown key '%.*s'; a source has entity,"
-                            " event_time, known_time, known_after_ms, expect,"
-                            " quarantine_max and types",
-                            SLW_FMT(key));
-    }
-    return SLW_OK;
-}
-
 /* ---- checks ---- */
 
 /* "unique(symbol, date)": the word before the bracket and what is inside it,
@@ -122,13 +104,13 @@ check_parse(struct slw_str text, struct slw_arena *a, struct data_check *out,
     struct slw_str word;
     struct slw_str args;
     if (call_cut(c.text, &word, &args)) {
-        if (data_name_same(word, SLW_STR("unique"))) {
+        if (slw_str_same(word, SLW_STR("unique"))) {
             c.kind = DATA_CHECK_UNIQUE;
             TRY(cols_parse(args, a, &c, err));
-        } else if (data_name_same(word, SLW_STR("not_null"))) {
+        } else if (slw_str_same(word, SLW_STR("not_null"))) {
             c.kind = DATA_CHECK_NOT_NULL;
             TRY(cols_parse(args, a, &c, err));
-        } else if (data_name_same(word, SLW_STR("fresh"))) {
+        } else if (slw_str_same(word, SLW_STR("fresh"))) {
             c.kind = DATA_CHECK_FRESH;
             if (slw_duration_parse(slw_str_trim(args), &c.age_ms, err) !=
                 SLW_OK)
@@ -136,7 +118,7 @@ check_parse(struct slw_str text, struct slw_arena *a, struct data_check *out,
                                 "check '%.*s' wants a duration, as in"
                                 " fresh(3d)",
                                 SLW_FMT(c.text));
-        } else if (data_name_same(word, SLW_STR("rows"))) {
+        } else if (slw_str_same(word, SLW_STR("rows"))) {
             c.kind = DATA_CHECK_ROWS;
             TRY(rows_parse(args, &c, err));
         }
@@ -257,7 +239,10 @@ static enum slw_rc
 def_read(const struct json_t *o, struct slw_arena *a, struct data_def *def,
          struct slw_err *err)
 {
-    TRY(keys_check(o, err));
+    TRY(slw_json_only(o, KEYS, SLW_ARRAY_LEN(KEYS),
+                      "a source has entity, event_time, known_time,"
+                      " known_after_ms, expect, quarantine_max and types",
+                      err));
     def->entity = SLW_STR("");
     def->known_time = SLW_STR("");
     def->quarantine_max = 0.01;
@@ -316,11 +301,7 @@ slw_data_source_put(struct slw_tx *tx, int64_t now_ms, struct slw_str name,
                     struct slw_str def_json, struct slw_err *err)
 {
     SLW_ASSERT(tx->write);
-    if (!slw_name_ok(name))
-        return slw_fail(err, SLW_INVALID,
-                        "bad source name '%.*s': use letters, digits, '_', '-'"
-                        " and '.', at most 128",
-                        SLW_FMT(name));
+    TRY(slw_name_check(name, "source", err));
     SLW_AUTO(slw_arena, a);
     struct data_def def;
     TRY(data_def_parse(name, def_json, &a, &def, err));
@@ -374,7 +355,8 @@ slw_data_source_get(struct slw_tx *tx, struct slw_str name, struct slw_arena *a,
     }
     if (text.len == 0)
         return slw_fail(err, SLW_NOT_FOUND,
-                        "no source '%.*s': none is declared yet",
+                        "no source '%.*s': none is declared yet; declare it in"
+                        " slipway.yaml under sources",
                         SLW_FMT(name));
     return slw_fail(err, SLW_NOT_FOUND, "no source '%.*s'; there are: %.*s",
                     SLW_FMT(name), SLW_FMT(slw_buf_view(&text)));

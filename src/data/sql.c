@@ -1,20 +1,6 @@
 /* sql.c -- small pieces of DuckDB SQL that several files of this room need. */
 #include "data/data_internal.h"
 
-#include <ctype.h>
-
-bool
-data_name_same(struct slw_str a, struct slw_str b)
-{
-    if (a.len != b.len)
-        return false;
-    for (size_t i = 0; i < a.len; i++)
-        if (tolower((unsigned char)a.ptr[i]) !=
-            tolower((unsigned char)b.ptr[i]))
-            return false;
-    return true;
-}
-
 enum slw_rc
 data_describe(struct slw_scan *sc, struct slw_str from, struct slw_arena *a,
               struct data_cols *out, struct slw_err *err)
@@ -46,7 +32,7 @@ const struct data_col *
 data_cols_find(const struct data_cols *cols, struct slw_str name)
 {
     for (size_t i = 0; i < cols->count; i++)
-        if (data_name_same(cols->at[i].name, name))
+        if (slw_str_same(cols->at[i].name, name))
             return &cols->at[i];
     return NULL;
 }

@@ -5,60 +5,10 @@
  * seen without. */
 #include "features/features_internal.h"
 
-#include <ctype.h>
-
 #include "base/hash.h"
 
 static const char *const KEYS[] = {"name", "entity", "event_time", "ttl_ms",
                                    "sql",  "lags",   "description"};
-
-bool
-features_name_same(struct slw_str a, struct slw_str b)
-{
-    if (a.len != b.len)
-        return false;
-    for (size_t i = 0; i < a.len; i++)
-        if (tolower((unsigned char)a.ptr[i]) !=
-            tolower((unsigned char)b.ptr[i]))
-            return false;
-    return true;
-}
-
-static bool
-is_word_char(char c)
-{
-    return isalnum((unsigned char)c) || c == '_';
-}
-
-bool
-features_sql_names(struct slw_str sql, struct slw_str name)
-{
-    for (size_t i = 0; name.len && i + name.len <= sql.len; i++) {
-        const struct slw_str part = {sql.ptr + i, name.len};
-        if (features_name_same(part, name) &&
-            (i == 0 || !is_word_char(sql.ptr[i - 1])) &&
-            (i + name.len == sql.len || !is_word_char(sql.ptr[i + name.len])))
-            return true;
-    }
-    return false;
-}
-
-static enum slw_rc
-keys_check(const struct json_t *o, struct slw_err *err)
-{
-    for (void *it = slw_json_iter(o); it; it = slw_json_next(o, it)) {
-        const struct slw_str key = slw_json_iter_key(it);
-        size_t i = 0;
-        while (i < SLW_ARRAY_LEN(KEYS) && !slw_str_eqz(key, KEYS[i]))
-            i++;
-        if (i == SLW_ARRAY_LEN(KEYS))
-            return slw_fail(err, SLW_INVALID,
-                            "unknown key '%.*s'; a view has entity,"
-                            " event_time, ttl_ms, sql and lags",
-                            SLW_FMT(key));
-    }
-    return SLW_OK;
-}
 
 /* Without blanks and the last semicolon. */
 static struct slw_str
@@ -78,8 +28,8 @@ sql_is_select(struct slw_str sql)
     static const char *const starts[] = {"select", "with", "from", "("};
     for (size_t i = 0; i < SLW_ARRAY_LEN(starts); i++) {
         const size_t len = strlen(starts[i]);
-        if (sql.len > len && features_name_same((struct slw_str){sql.ptr, len},
-                                                slw_str_of(starts[i])))
+        if (sql.len > len &&
+            slw_str_same((struct slw_str){sql.ptr, len}, slw_str_of(starts[i])))
             return true;
     }
     return false;
@@ -121,7 +71,9 @@ static enum slw_rc
 fields_read(const struct json_t *o, struct slw_arena *a, struct features_def *d,
             struct slw_err *err)
 {
-    TRY(keys_check(o, err));
+    TRY(slw_json_only(o, KEYS, SLW_ARRAY_LEN(KEYS),
+                      "a view has entity, event_time, ttl_ms, sql and lags",
+                      err));
     TRY(slw_json_need_str(o, "entity", &d->entity, err));
     TRY(slw_json_need_str(o, "event_time", &d->event_time, err));
     TRY(slw_json_need_str(o, "sql", &d->sql, err));

@@ -105,7 +105,9 @@ SLW_MUST_USE enum slw_rc slw_features_materialize_job(struct slw_job_ctx *ctx,
                                                       struct slw_err *err);
 /* The same as part of another room's job: compute (no transaction is open),
  * then write in the transaction that ends that job.
- * In   ctx->spec's "views" as above; at_ms: versions known then
+ * In   ctx->spec's "views" as above; at_ms: versions known then;
+ *      skip_broken: a view that cannot be computed keeps its old rows and is
+ *      listed with its "error", so that it does not hold up the others
  * Out  in ctx->arena; w gets the array of views, event
  *      "features.materialized" */
 struct slw_materialized {
@@ -114,6 +116,7 @@ struct slw_materialized {
 };
 SLW_MUST_USE enum slw_rc slw_features_materialize(struct slw_job_ctx *ctx,
                                                   int64_t at_ms,
+                                                  bool skip_broken,
                                                   struct slw_materialized *out,
                                                   struct slw_err *err);
 SLW_MUST_USE enum slw_rc

@@ -48,9 +48,6 @@ SLW_MUST_USE enum slw_rc features_def_parse(struct slw_str name,
                                             struct slw_arena *a,
                                             struct features_def *out,
                                             struct slw_err *err);
-bool features_name_same(struct slw_str a, struct slw_str b);
-/* `name` stands in the SQL text as a word of its own. */
-bool features_sql_names(struct slw_str sql, struct slw_str name);
 
 /* ---- world.c ---- */
 struct features_source {

@@ -22,8 +22,7 @@ word_at(struct slw_str sql, size_t at, const char *word)
 {
     const size_t len = strlen(word);
     if (at + len > sql.len ||
-        !features_name_same((struct slw_str){sql.ptr + at, len},
-                            slw_str_of(word)))
+        !slw_str_same((struct slw_str){sql.ptr + at, len}, slw_str_of(word)))
         return false;
     const bool left = at == 0 || !(isalnum((unsigned char)sql.ptr[at - 1]) ||
                                    sql.ptr[at - 1] == '_');

@@ -171,12 +171,12 @@ caller_columns(struct history *h, struct slw_str *key_columns,
     h->event_column = SLW_STR("");
     for (size_t i = 0; i < r.row_count; i++) {
         const struct slw_str name = r.cols[0].str[i];
-        bool is_event = features_name_same(name, SLW_STR("event_time"));
+        bool is_event = slw_str_same(name, SLW_STR("event_time"));
         for (size_t k = 0; k < h->count; k++) {
-            if (features_name_same(name, h->defs[k].entity))
+            if (slw_str_same(name, h->defs[k].entity))
                 key_columns[k] = name;
             is_event |= h->event_column.len == 0 &&
-                        features_name_same(name, h->defs[k].event_time);
+                        slw_str_same(name, h->defs[k].event_time);
         }
         if (is_event) {
             h->event_column = name;

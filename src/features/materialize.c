@@ -9,6 +9,7 @@
 #include <math.h>
 
 #include "data/data.h"
+#include "base/log.h"
 #include "store/event.h"
 
 static const char SQL_ONLINE_PUT[] =
@@ -29,6 +30,7 @@ struct online_set {
     struct features_table table;
     struct slw_scan_result rows; /* entity, event, features */
     struct slw_str pins;
+    struct slw_str error; /* not "": the view was left as it is */
 };
 
 static enum slw_rc
@@ -72,7 +74,7 @@ pins_of(const struct features_def *d, const struct json_t *pins,
     slw_jw_init(&w, &text);
     slw_jw_obj(&w);
     for (void *it = slw_json_iter(pins); it; it = slw_json_next(pins, it)) {
-        if (!features_sql_names(d->sql, slw_json_iter_key(it)))
+        if (!slw_sql_names(d->sql, slw_json_iter_key(it)))
             continue;
         slw_jw_keys(&w, slw_json_iter_key(it));
         slw_jw_node(&w, slw_json_iter_value(it));
@@ -160,6 +162,13 @@ slw_features_materialized_put(struct slw_tx *tx, int64_t now_ms,
     slw_jw_init(&own, &list);
     slw_jw_arr(&own);
     for (size_t i = 0; i < m->count; i++) {
+        if (sets[i].error.len) {
+            slw_jw_obj(&own);
+            slw_jw_kstr(&own, "name", sets[i].table.def.name);
+            slw_jw_kstr(&own, "error", sets[i].error);
+            slw_jw_obj_end(&own);
+            continue;
+        }
         TRY(online_put(tx, &sets[i], err));
         TRY(view_finish(tx, &sets[i], now_ms, &own, err));
     }
@@ -206,9 +215,25 @@ pins_get(struct slw_store *s, int64_t at_ms, struct slw_json *out,
     return slw_json_parse(out, slw_buf_view(&versions), err);
 }
 
+/* One view; of a broken one its name and what is wrong. */
+static enum slw_rc
+view_compute(struct features_world *w, const struct features_def *d, size_t i,
+             bool skip_broken, struct online_set *out, struct slw_err *err)
+{
+    const enum slw_rc rc = newest_rows(w, d, i, out, err);
+    if (rc == SLW_OK || !skip_broken || rc != SLW_INVALID)
+        return rc;
+    slw_log(SLW_LOG_WARN, "features.broken", "view=%.*s error=%s",
+            SLW_FMT(d->name), err->msg);
+    *out = (struct online_set){
+        .table.def = *d, .error = slw_arena_str(w->a, slw_str_of(err->msg))};
+    return SLW_OK;
+}
+
 enum slw_rc
 slw_features_materialize(struct slw_job_ctx *ctx, int64_t at_ms,
-                         struct slw_materialized *out, struct slw_err *err)
+                         bool skip_broken, struct slw_materialized *out,
+                         struct slw_err *err)
 {
     struct slw_arena *a = ctx->arena;
     struct features_def *defs = NULL;
@@ -227,7 +252,7 @@ slw_features_materialize(struct slw_job_ctx *ctx, int64_t at_ms,
     for (size_t i = 0; i < count; i++) {
         slw_job_progress(ctx, 0.5 * (double)i / (double)count, "computing %.*s",
                          SLW_FMT(defs[i].name));
-        TRY(newest_rows(&w, &defs[i], i, &sets[i], err));
+        TRY(view_compute(&w, &defs[i], i, skip_broken, &sets[i], err));
         sets[i].pins = pins_of(&defs[i], pins.root, a);
     }
     *out = (struct slw_materialized){.sets = sets, .count = count};
@@ -240,6 +265,6 @@ slw_features_materialize_job(struct slw_job_ctx *ctx, struct slw_err *err)
     int64_t at_ms = ctx->now_ms;
     struct slw_materialized m;
     TRY(slw_json_opt_i64(ctx->spec, "at_ms", &at_ms, err));
-    TRY(slw_features_materialize(ctx, at_ms, &m, err));
+    TRY(slw_features_materialize(ctx, at_ms, false, &m, err));
     return commit(ctx, &m, err);
 }

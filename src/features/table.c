@@ -84,7 +84,7 @@ names_check(const struct features_table *t, struct slw_err *err)
                             "feature name '%.*s' is not allowed",
                             SLW_FMT(name));
         for (size_t k = 0; k < i; k++)
-            if (features_name_same(name, t->names[k]))
+            if (slw_str_same(name, t->names[k]))
                 return slw_fail(err, SLW_INVALID,
                                 "two features are called '%.*s'",
                                 SLW_FMT(name));
@@ -99,7 +99,7 @@ lags_add(struct features_world *w, struct features_table *t,
     for (size_t i = 0; i < t->def.lag_count; i++) {
         const struct features_lag *lag = &t->def.lags[i];
         size_t of = 0;
-        while (of < t->sql_count && !features_name_same(t->names[of], lag->of))
+        while (of < t->sql_count && !slw_str_same(t->names[of], lag->of))
             of++;
         if (of == t->sql_count)
             return slw_fail(err, SLW_INVALID,
@@ -135,12 +135,12 @@ columns_read(struct features_world *w, struct features_table *t,
         const struct slw_str name = r.cols[0].str[i];
         all = slw_arena_printf(w->a, "%.*s%s%.*s", SLW_FMT(all), i ? ", " : "",
                                SLW_FMT(name));
-        if (features_name_same(name, t->def.entity)) {
+        if (slw_str_same(name, t->def.entity)) {
             t->entity = name;
-        } else if (features_name_same(name, t->def.event_time)) {
+        } else if (slw_str_same(name, t->def.event_time)) {
             t->event_time = name;
             event_type = r.cols[1].str[i];
-        } else if (!features_name_same(name, SLW_STR("known_time_ms"))) {
+        } else if (!slw_str_same(name, SLW_STR("known_time_ms"))) {
             TRY(type_check(name, r.cols[1].str[i], err));
             t->names[t->count] = name;
             t->types[t->count++] = r.cols[1].str[i];
@@ -367,7 +367,7 @@ crosses_entities(struct features_world *w, const struct features_table *t,
     bool matters = false;
     for (size_t i = 0; i < w->source_count; i++)
         matters |= w->sources[i].has_known_time &&
-                   features_sql_names(t->def.sql, w->sources[i].name);
+                   slw_sql_names(t->def.sql, w->sources[i].name);
     if (!matters)
         return SLW_OK;
     struct slw_scan_result r;
@@ -424,7 +424,7 @@ known_joins(struct features_world *w, const struct features_table *t,
     size_t n = 0;
     for (size_t i = 0; i < w->source_count; i++) {
         const struct features_source *s = &w->sources[i];
-        if (!features_sql_names(t->def.sql, s->name))
+        if (!slw_sql_names(t->def.sql, s->name))
             continue;
         struct slw_str column;
         TRY(features_column_of(w, s->name, t->entity, &column, err));
@@ -538,7 +538,7 @@ features_tables_check(const struct features_table *t, size_t count,
         for (size_t k = 0; k < i; k++)
             for (size_t c = 0; c < t[i].count; c++)
                 for (size_t d = 0; d < t[k].count; d++)
-                    if (features_name_same(t[i].names[c], t[k].names[d]))
+                    if (slw_str_same(t[i].names[c], t[k].names[d]))
                         return slw_fail(
                             err, SLW_INVALID,
                             "views '%.*s' and '%.*s' both have a feature"

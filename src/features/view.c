@@ -103,11 +103,7 @@ slw_features_view_put(struct slw_tx *tx, int64_t now_ms, struct slw_str name,
                       struct slw_str def_json, struct slw_err *err)
 {
     SLW_ASSERT(tx->write);
-    if (!slw_name_ok(name))
-        return slw_fail(err, SLW_INVALID,
-                        "bad view name '%.*s': use letters, digits, '_', '-'"
-                        " and '.', at most 128",
-                        SLW_FMT(name));
+    TRY(slw_name_check(name, "view", err));
     SLW_AUTO(slw_arena, a);
     struct features_def def;
     TRY(features_def_parse(name, def_json, &a, &def, err));
@@ -146,7 +142,10 @@ slw_features_view_write(struct slw_jw *w, const struct slw_view *v)
     slw_jw_ki64(w, "version", v->version);
     slw_jw_kstr(w, "hash", v->hash);
     slw_jw_ki64(w, "updated_at_ms", v->updated_at_ms);
-    slw_jw_ki64(w, "materialized_at_ms", v->materialized_at_ms);
+    if (v->materialized_at_ms)
+        slw_jw_ki64(w, "materialized_at_ms", v->materialized_at_ms);
+    else
+        slw_jw_kraw(w, "materialized_at_ms", SLW_STR("null"));
     slw_jw_ki64(w, "online_count", v->online_count);
     slw_jw_kraw(w, "pins", v->pins.len ? v->pins : SLW_STR("{}"));
     slw_jw_kraw(w, "columns", v->columns.len ? v->columns : SLW_STR("[]"));

@@ -39,7 +39,7 @@ const struct features_source *
 features_source_find(const struct features_world *w, struct slw_str name)
 {
     for (size_t i = 0; i < w->source_count; i++)
-        if (features_name_same(w->sources[i].name, name))
+        if (slw_str_same(w->sources[i].name, name))
             return &w->sources[i];
     return NULL;
 }
@@ -58,7 +58,7 @@ features_column_of(struct features_world *w, struct slw_str table,
                        err));
     *out = SLW_STR("");
     for (size_t i = 0; i < r.row_count; i++)
-        if (features_name_same(r.cols[0].str[i], column))
+        if (slw_str_same(r.cols[0].str[i], column))
             *out = r.cols[0].str[i];
     return SLW_OK;
 }
@@ -95,7 +95,7 @@ static bool
 is_used(struct slw_str name, const struct slw_str *sqls, size_t sql_count)
 {
     for (size_t i = 0; i < sql_count; i++)
-        if (features_sql_names(sqls[i], name))
+        if (slw_sql_names(sqls[i], name))
             return true;
     return false;
 }

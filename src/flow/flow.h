@@ -39,6 +39,7 @@ SLW_MUST_USE enum slw_rc slw_flow_tick(struct slw_flow *f, bool *out_moved,
 bool slw_flow_idle(struct slw_flow *f);
 
 /* ---- the project file ---- */
+#define SLW_PROJECT_SIZE_MAX ((size_t)1 << 20)
 /* Parse and check slipway.yaml.
  * Out  JSON {"project", "sources": {…}, "features": {…}, "models": {…},
  *      "deployments": {…}, "monitors": {…}, "retrain": {…}, "notify": {…}}

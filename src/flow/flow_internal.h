@@ -65,9 +65,6 @@ SLW_MUST_USE enum slw_rc flow_run_moving(struct slw_tx *tx,
 SLW_MUST_USE enum slw_rc
 flow_runs_moving(struct slw_tx *tx, struct slw_arena *a, struct flow_run **out,
                  size_t *out_count, struct slw_err *err);
-SLW_MUST_USE enum slw_rc flow_run_get(struct slw_tx *tx, int64_t id,
-                                      struct slw_arena *a, struct flow_run *out,
-                                      struct slw_err *err);
 /* When the last run a trigger started began (manual ones do not count, or
  * any with `manual_too`).  Out INT64_MIN: never */
 SLW_MUST_USE enum slw_rc flow_run_last_ms(struct slw_tx *tx,
@@ -122,13 +119,17 @@ SLW_MUST_USE enum slw_rc flow_source_newest(struct slw_tx *tx, int64_t now_ms,
                                             struct slw_dataset *out,
                                             struct slw_err *err);
 
+/* Try again later, or the end? */
+static inline bool
+flow_is_passing(enum slw_rc rc)
+{
+    return rc == SLW_BUSY || rc == SLW_IO || rc == SLW_TIMEOUT;
+}
+
 /* ---- new data and windows (window.c) ---- */
 /* Queue a refresh for new data, and what follows when it has ended. */
 SLW_MUST_USE enum slw_rc flow_refresh_look(struct slw_flow *f, bool *out_moved,
                                            struct slw_err *err);
-/* Judge every window that is due. */
-SLW_MUST_USE enum slw_rc flow_windows_judge(struct slw_flow *f,
-                                            struct slw_err *err);
 
 /* ---- the pipeline (pipeline.c) ---- */
 /* Move one run on by one step, where it can. */
@@ -182,10 +183,6 @@ void flow_checks_write(struct slw_jw *w, const struct flow_check *checks,
                        size_t count);
 
 /* ---- what several jobs do (job_common.c) ---- */
-/* {"prices": 3} of a release. */
-SLW_MUST_USE enum slw_rc flow_release_pins(const struct json_t *release,
-                                           struct slw_json *out,
-                                           struct slw_err *err);
 /* The pins of what was known at a time.  out_hashes may be NULL. */
 SLW_MUST_USE enum slw_rc flow_pins_at(struct slw_store *s, int64_t at_ms,
                                       struct slw_json *out_versions,

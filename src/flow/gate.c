@@ -23,12 +23,6 @@ loss_of(enum flow_loss loss, double y, double yhat)
     return loss == FLOW_RELATIVE ? fabs(e) / fabs(y) : fabs(e);
 }
 
-static int64_t
-day_of(int64_t ms)
-{
-    return ms / SLW_DAY_MS - (ms % SLW_DAY_MS < 0);
-}
-
 void
 flow_days_of(const int64_t *event_ms, const double *y, const double *candidate,
              const double *other, size_t row_count, enum flow_loss loss,
@@ -38,10 +32,11 @@ flow_days_of(const int64_t *event_ms, const double *y, const double *candidate,
                           .other = SLW_ARENA_NEW(a, double, row_count + 1)};
     double candidate_sum = 0, other_sum = 0;
     for (size_t r = 0; r < row_count;) {
-        const int64_t day = day_of(event_ms[r]);
+        const int64_t day = slw_time_index(event_ms[r], SLW_DAY_MS);
         double c_sum = 0, o_sum = 0;
         int64_t count = 0;
-        for (; r < row_count && day_of(event_ms[r]) == day; r++) {
+        for (; r < row_count && slw_time_index(event_ms[r], SLW_DAY_MS) == day;
+             r++) {
             const double c = loss_of(loss, y[r], candidate[r]);
             const double o = loss_of(loss, y[r], other[r]);
             if (!isfinite(c) || !isfinite(o))

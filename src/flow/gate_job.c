@@ -520,7 +520,7 @@ judge(struct gate *g, const struct slw_version *version,
     TRY(rc);
     g->loss = loss_by(
         slw_json_str_or(slw_json_get(c->doc.root, "metric"), SLW_STR("mae")));
-    TRY(flow_release_pins(c->doc.root, &g->pins, err));
+    TRY(slw_train_pins(c->doc.root, &g->pins, err));
     TRY(champion_load(g, champion, err));
     slw_job_progress(g->ctx, 0.1, "building the test window");
     TRY(frame_build(g, c, err));

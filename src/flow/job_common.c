@@ -2,26 +2,6 @@
 #include "flow/flow_internal.h"
 
 enum slw_rc
-flow_release_pins(const struct json_t *release, struct slw_json *out,
-                  struct slw_err *err)
-{
-    const struct json_t *sets = slw_json_get(release, "datasets");
-    SLW_AUTO(slw_buf, text);
-    struct slw_jw w;
-    slw_jw_init(&w, &text);
-    slw_jw_obj(&w);
-    for (void *it = slw_json_iter(sets); it; it = slw_json_next(sets, it)) {
-        int64_t version = 0;
-        TRY(slw_json_need_i64(slw_json_iter_value(it), "version", &version,
-                              err));
-        slw_jw_keys(&w, slw_json_iter_key(it));
-        slw_jw_i64(&w, version);
-    }
-    slw_jw_obj_end(&w);
-    return slw_json_parse(out, slw_buf_view(&text), err);
-}
-
-enum slw_rc
 flow_pins_at(struct slw_store *s, int64_t at_ms, struct slw_json *out_versions,
              struct slw_json *out_hashes, struct slw_err *err)
 {

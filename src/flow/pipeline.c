@@ -67,13 +67,6 @@ until(const struct move *m, const char *word)
                        word);
 }
 
-/* Try again later, or the end? */
-static bool
-is_passing(enum slw_rc rc)
-{
-    return rc == SLW_BUSY || rc == SLW_IO || rc == SLW_TIMEOUT;
-}
-
 /* ---- snapshot ---- */
 
 /* Out  the pins of the spec, or of what was known */
@@ -385,7 +378,7 @@ act(struct move *m, enum slw_serve_action action, double weight, int step,
     const enum slw_rc rc =
         slw_serve_act(m->f->serve, m->now_ms, m->run->deployment, action,
                       named ? m->run->version : 0, weight, step, why, err);
-    if (rc == SLW_OK || is_passing(rc))
+    if (rc == SLW_OK || flow_is_passing(rc))
         return rc;
     const struct slw_str msg = slw_arena_str(&m->a, slw_str_of(err->msg));
     return run_fail(m, "the deployment refused", msg, err);
@@ -627,7 +620,7 @@ flow_pipeline_move(struct slw_flow *f, struct flow_run *run, bool *out_moved,
     TRY(slw_json_parse(&m.spec, run->spec, err));
     const enum slw_rc rc = move_on(&m, &moved, err);
     /* What is wrong for good ends the run; what passes is tried again. */
-    if (rc == SLW_OK || is_passing(rc)) {
+    if (rc == SLW_OK || flow_is_passing(rc)) {
         *out_moved |= moved && rc == SLW_OK;
         return rc;
     }

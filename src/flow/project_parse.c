@@ -4,8 +4,6 @@
 
 #include "flow/flow.h"
 
-#define YAML_SIZE_MAX ((size_t)4 << 20)
-
 static const struct {
     const char *key, *word;
     enum slw_rc (*write)(const struct project_in *in, const struct slw_yaml *v,
@@ -138,9 +136,9 @@ project_read(struct slw_str file, struct slw_str folder, struct slw_str yaml,
     struct slw_yaml *root = NULL;
     struct project_in in = {
         .file = slw_arena_strz(a, file), .folder = folder, .a = a};
-    if (yaml.len > YAML_SIZE_MAX)
+    if (yaml.len > SLW_PROJECT_SIZE_MAX)
         return slw_fail(err, SLW_LIMIT, "%s is larger than %zu MiB", in.file,
-                        YAML_SIZE_MAX >> 20);
+                        SLW_PROJECT_SIZE_MAX >> 20);
     TRY(slw_yaml_parse(a, in.file, yaml, &root, err));
     in.root = root;
     struct project p = {0};

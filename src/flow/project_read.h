@@ -60,14 +60,8 @@ bool project_is_null(const struct slw_yaml *v);
 SLW_MUST_USE enum slw_rc project_texts(const struct project_in *in,
                                        const struct slw_yaml *v,
                                        struct slw_jw *w, struct slw_err *err);
-SLW_MUST_USE enum slw_rc project_number(const struct project_in *in,
-                                        const struct slw_yaml *v, double *out,
-                                        struct slw_err *err);
 SLW_MUST_USE enum slw_rc project_share(const struct project_in *in,
                                        const struct slw_yaml *v, double *out,
-                                       struct slw_err *err);
-SLW_MUST_USE enum slw_rc project_count(const struct project_in *in,
-                                       const struct slw_yaml *v, int64_t *out,
                                        struct slw_err *err);
 /* A text that must be one of `words` (NULL-terminated). */
 SLW_MUST_USE enum slw_rc project_word(const struct project_in *in,

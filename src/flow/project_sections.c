@@ -2,7 +2,6 @@
  * that its room's put function takes. */
 #include "flow/project_read.h"
 
-#include <ctype.h>
 #include <strings.h>
 #include <math.h>
 
@@ -132,25 +131,6 @@ lags_write(const struct project_in *in, const struct slw_yaml *v,
     return SLW_OK;
 }
 
-static bool
-is_word(char c)
-{
-    return isalnum((unsigned char)c) || c == '_';
-}
-
-static bool
-sql_names(struct slw_str sql, struct slw_str name)
-{
-    for (size_t i = 0; name.len && i + name.len <= sql.len; i++) {
-        const size_t end = i + name.len;
-        if (strncasecmp(sql.ptr + i, name.ptr, name.len) == 0 &&
-            (i == 0 || !is_word(sql.ptr[i - 1])) &&
-            (end == sql.len || !is_word(sql.ptr[end])))
-            return true;
-    }
-    return false;
-}
-
 /* A view about one source need not repeat what its entity and event time are
  * called.
  * Errors INVALID: the sources it names disagree, or it names none */
@@ -167,7 +147,8 @@ inherited(const struct project_in *in, const struct slw_yaml *view,
     for (const struct slw_yaml *s = sources ? sources->child : NULL; s && sql;
          s = s->next) {
         const struct slw_yaml *v = slw_yaml_get(s, key);
-        if (!v || v->kind != SLW_YAML_SCALAR || !sql_names(sql->text, s->key))
+        if (!v || v->kind != SLW_YAML_SCALAR ||
+            !slw_sql_names(sql->text, s->key))
             continue;
         agree = agree && (found.len == 0 || slw_str_eq(found, v->text));
         found = v->text;

@@ -74,9 +74,9 @@ number_of(struct slw_str text, double *out)
            slw_str_f64(text, out, &ignored) == SLW_OK && isfinite(*out);
 }
 
-enum slw_rc
-project_number(const struct project_in *in, const struct slw_yaml *v,
-               double *out, struct slw_err *err)
+static enum slw_rc
+number_take(const struct project_in *in, const struct slw_yaml *v, double *out,
+            struct slw_err *err)
 {
     if (v->kind != SLW_YAML_SCALAR || !v->plain || !number_of(v->text, out))
         return wrong(in, v, "a number", err);
@@ -105,9 +105,9 @@ project_share(const struct project_in *in, const struct slw_yaml *v,
     return SLW_OK;
 }
 
-enum slw_rc
-project_count(const struct project_in *in, const struct slw_yaml *v,
-              int64_t *out, struct slw_err *err)
+static enum slw_rc
+count_take(const struct project_in *in, const struct slw_yaml *v, int64_t *out,
+           struct slw_err *err)
 {
     struct slw_err ignored;
     int64_t n = -1;
@@ -248,11 +248,11 @@ value_write(const struct project_in *in, const struct project_field *f,
     case PROJECT_TEXTS:
         return project_texts(in, v, w, err);
     case PROJECT_NUMBER:
-        TRY(project_number(in, v, &number, err));
+        TRY(number_take(in, v, &number, err));
         number_write(v->text, w);
         return SLW_OK;
     case PROJECT_COUNT:
-        TRY(project_count(in, v, &count, err));
+        TRY(count_take(in, v, &count, err));
         slw_jw_i64(w, count);
         return SLW_OK;
     case PROJECT_SHARE:

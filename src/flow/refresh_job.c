@@ -154,7 +154,7 @@ slw_flow_refresh_job(struct slw_job_ctx *ctx, struct slw_err *err)
     r.ctx = ctx;
     r.at_ms = ctx->now_ms;
     TRY(slw_json_opt_i64(ctx->spec, "at_ms", &r.at_ms, err));
-    TRY(slw_features_materialize(ctx, r.at_ms, &views, err));
+    TRY(slw_features_materialize(ctx, r.at_ms, true, &views, err));
     TRY(flow_pins_at(ctx->store, r.at_ms, &r.pins, NULL, err));
     TRY(labels_derive(&r, err));
     SLW_AUTO(slw_buf, result);

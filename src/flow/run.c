@@ -102,9 +102,9 @@ run_read(struct slw_stmt *st, struct slw_arena *a, struct flow_run *out)
                              .ended_at_ms = slw_col_i64(st, 12)};
 }
 
-enum slw_rc
-flow_run_get(struct slw_tx *tx, int64_t id, struct slw_arena *a,
-             struct flow_run *out, struct slw_err *err)
+static enum slw_rc
+run_get(struct slw_tx *tx, int64_t id, struct slw_arena *a,
+        struct flow_run *out, struct slw_err *err)
 {
     bool row = false;
     SLW_AUTO(slw_stmt, st);
@@ -391,7 +391,7 @@ slw_flow_run_write(struct slw_tx *tx, int64_t id, struct slw_jw *w,
 {
     struct flow_run run;
     SLW_AUTO(slw_arena, a);
-    TRY(flow_run_get(tx, id, &a, &run, err));
+    TRY(run_get(tx, id, &a, &run, err));
     SLW_AUTO(slw_stmt, st);
     TRY(slw_stmt_prepare(&st, tx, SQL_STEPS, err));
     slw_stmt_i64(&st, 1, id);

@@ -90,7 +90,7 @@ static bool
 pause_ms(struct slw_flow *f, int64_t ms)
 {
     struct timespec until;
-    (void)clock_gettime(CLOCK_REALTIME, &until);
+    (void)clock_gettime(CLOCK_MONOTONIC, &until);
     until.tv_sec += ms / 1000;
     until.tv_nsec += (ms % 1000) * 1000000;
     if (until.tv_nsec >= 1000000000) {
@@ -171,7 +171,11 @@ slw_flow_start(struct slw_flow **out, const struct slw_flow_options *opt,
              opt->server_url ? opt->server_url : "");
     (void)pthread_mutex_init(&f->tick, NULL);
     (void)pthread_mutex_init(&f->mutex, NULL);
-    (void)pthread_cond_init(&f->wake, NULL);
+    pthread_condattr_t attr; /* a wall clock that is set back stops nothing */
+    (void)pthread_condattr_init(&attr);
+    (void)pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
+    (void)pthread_cond_init(&f->wake, &attr);
+    (void)pthread_condattr_destroy(&attr);
     const enum slw_rc rc = f->tick_ms > 0 ? threads_start(f, err) : SLW_OK;
     if (rc != SLW_OK) {
         slw_flow_stop(f);

@@ -251,9 +251,10 @@ new_data_decide(struct slw_flow *f, struct slw_tx *tx, int64_t now_ms,
     const double day = (double)SLW_DAY_MS;
     const int64_t span_ms = newest.event_max_ms - base.event_max_ms;
     const struct slw_str why =
-        slw_arena_printf(a, "%.4g days of new data since %.*s@%lld",
+        slw_arena_printf(a, "%.4g day%s of new data since %.*s@%lld",
                          (double)(span_ms > 0 ? span_ms : 0) / day,
-                         SLW_FMT(newest.name), (long long)base.version);
+                         span_ms == SLW_DAY_MS ? "" : "s", SLW_FMT(newest.name),
+                         (long long)base.version);
     if (span_ms < p->new_data_ms)
         return flow_decision_add(
             tx, now_ms, p->model, "new_data", false,
@@ -379,9 +380,10 @@ flow_trigger_schedule(struct slw_flow *f, bool *out_moved, struct slw_err *err)
             continue;
         const struct cause c = {
             .trigger = "schedule",
-            .why = slw_arena_printf(&a, "every %.4g days",
-                                    (double)policies[i].every_ms /
-                                        (double)SLW_DAY_MS),
+            .why = slw_arena_printf(
+                &a, "every %.4g day%s",
+                (double)policies[i].every_ms / (double)SLW_DAY_MS,
+                policies[i].every_ms == SLW_DAY_MS ? "" : "s"),
             .quiet = true};
         TRY(decide(&tx, now_ms, &policies[i], &c, &a, &wrote, err));
         *out_moved |= wrote;

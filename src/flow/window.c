@@ -43,8 +43,7 @@ struct due {
 static int64_t
 day_end(int64_t ms)
 {
-    int64_t day = ms / SLW_DAY_MS - (ms % SLW_DAY_MS < 0);
-    return (day + 1) * SLW_DAY_MS - 1;
+    return (slw_time_index(ms, SLW_DAY_MS) + 1) * SLW_DAY_MS - 1;
 }
 
 /* Something must be deployed, and the end of the newest data's day must be
@@ -103,12 +102,6 @@ window_settle(struct slw_flow *f, int64_t now_ms, const struct due *due,
     return slw_tx_commit(&tx, err);
 }
 
-static bool
-is_passing(enum slw_rc rc)
-{
-    return rc == SLW_BUSY || rc == SLW_IO || rc == SLW_TIMEOUT;
-}
-
 static enum slw_rc
 window_judge(struct slw_flow *f, int64_t now_ms, const struct due *due,
              struct slw_err *err)
@@ -122,7 +115,7 @@ window_judge(struct slw_flow *f, int64_t now_ms, const struct due *due,
     slw_jw_init(&w, &result);
     const enum slw_rc rc = slw_monitor_window(
         f->store, now_ms, due->name, due->from_ms, due->to_ms, &w, err);
-    if (is_passing(rc))
+    if (flow_is_passing(rc))
         return rc;
     if (rc != SLW_OK)
         slw_log_err(SLW_LOG_WARN, "flow.window", err);
@@ -147,8 +140,9 @@ windows_due(struct slw_flow *f, int64_t now_ms, struct slw_arena *a,
     return SLW_OK;
 }
 
-enum slw_rc
-flow_windows_judge(struct slw_flow *f, struct slw_err *err)
+/* Judge every window that is due. */
+static enum slw_rc
+windows_judge(struct slw_flow *f, struct slw_err *err)
 {
     const int64_t now_ms = slw_clock_now_ms(f->clock);
     struct due *list = NULL;
@@ -221,7 +215,7 @@ static enum slw_rc
 refresh_end(struct slw_flow *f, const struct slw_job *job, struct slw_err *err)
 {
     bool ignored = false;
-    TRY(flow_windows_judge(f, err));
+    TRY(windows_judge(f, err));
     TRY(flow_trigger_alerts(f, &ignored, err));
     TRY(flow_trigger_data(f, err));
     SLW_AUTO(slw_tx, tx);

@@ -20,7 +20,8 @@ static const char SQL_PROGRESS[] =
     " WHERE id = ?1 AND state = 'running' AND lease_holder = ?2"
     " AND attempt = ?3";
 static const char SQL_FINISH[] =
-    "UPDATE jobs_job SET state = 'succeeded', progress = 1.0, result = ?4,"
+    "UPDATE jobs_job SET state = 'succeeded', progress = 1.0, note = '',"
+    " result = ?4,"
     " ended_at_ms = ?5, error_rc = '', error = '', lease_holder = '',"
     " lease_until_ms = 0"
     " WHERE id = ?1 AND state = 'running' AND lease_holder = ?2"

@@ -94,8 +94,8 @@ jobs_real_ms(void)
 }
 
 /* The table keeps '' for none. */
-const char *
-jobs_rc_text(enum slw_rc rc)
+static const char *
+rc_text(enum slw_rc rc)
 {
     return rc == SLW_OK ? "" : slw_rc_name(rc);
 }
@@ -403,7 +403,7 @@ jobs_fail(struct slw_tx *tx, const struct job_lease *lease,
     slw_stmt_i64(&set, 1, lease->id);
     slw_stmt_str(&set, 2, slw_str_of(lease->holder));
     slw_stmt_i64(&set, 3, lease->attempt);
-    slw_stmt_str(&set, 4, slw_str_of(jobs_rc_text(f->rc)));
+    slw_stmt_str(&set, 4, slw_str_of(rc_text(f->rc)));
     slw_stmt_str(&set, 5, message);
     slw_stmt_i64(&set, 6, final ? f->now_ms : f->retry_at_ms);
     TRY(slw_stmt_run(&set, err));

@@ -44,7 +44,6 @@ struct job_failure {
 /* job.c: real time, for leases and retries only; a rehearsal's clock stands
  * still while children run. */
 int64_t jobs_real_ms(void);
-const char *jobs_rc_text(enum slw_rc rc);
 enum slw_rc jobs_rc_of(struct slw_str name);
 /* Back to the queue, or failed for good, whichever the rules say.
  * Errors CONFLICT: the row is not under this lease any more. */

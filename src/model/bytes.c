@@ -83,12 +83,6 @@ model_put_u32(struct slw_buf *b, uint32_t v)
 }
 
 void
-model_put_f64(struct slw_buf *b, double v)
-{
-    slw_buf_add(b, &v, sizeof(v));
-}
-
-void
 model_put_f32(struct slw_buf *b, float v)
 {
     slw_buf_add(b, &v, sizeof(v));

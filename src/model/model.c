@@ -192,12 +192,6 @@ slw_model_unref(struct slw_model *m)
         model_free(m);
 }
 
-enum slw_flavour
-slw_model_flavour(const struct slw_model *m)
-{
-    return m->flavour;
-}
-
 const struct slw_signature *
 slw_model_signature(const struct slw_model *m)
 {

@@ -55,7 +55,6 @@ struct slw_model *slw_model_ref(struct slw_model *m);
 void slw_model_unref(struct slw_model *m); /* accepts NULL */
 
 /* What it is, and what a row must bring; views live as long as the model. */
-enum slw_flavour slw_model_flavour(const struct slw_model *m);
 const struct slw_signature *slw_model_signature(const struct slw_model *m);
 
 /* In     x[row_count][column_count], row-major; NaN is a missing value

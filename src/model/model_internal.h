@@ -227,7 +227,6 @@ uint32_t model_take_u32(struct model_cursor *c);
 double model_take_f64(struct model_cursor *c);
 float model_take_f32(struct model_cursor *c);
 void model_put_u32(struct slw_buf *b, uint32_t v);
-void model_put_f64(struct slw_buf *b, double v);
 void model_put_f32(struct slw_buf *b, float v);
 
 #endif

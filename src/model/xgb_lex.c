@@ -85,15 +85,10 @@ hex4(const char *at, uint32_t *out)
 {
     uint32_t v = 0;
     for (int i = 0; i < 4; i++) {
-        char c = at[i];
-        uint32_t digit;
-        if (c >= '0' && c <= '9')
-            digit = (uint32_t)(c - '0');
-        else if ((c | 32) >= 'a' && (c | 32) <= 'f')
-            digit = (uint32_t)((c | 32) - 'a' + 10);
-        else
+        const int digit = slw_hex_digit(at[i]);
+        if (digit < 0)
             return false;
-        v = v * 16 + digit;
+        v = v * 16 + (uint32_t)digit;
     }
     *out = v;
     return true;

@@ -21,6 +21,7 @@
 
 #include <math.h>
 
+#include "base/clock.h"
 #include "num/drift.h"
 #include "num/stats.h"
 
@@ -30,27 +31,6 @@ struct cube {
     size_t block_count, bin_count;
     int64_t *sums; /* [block_count + 1][bin_count] */
 };
-
-static size_t
-bin_of(const double *edges, size_t edge_count, double x)
-{
-    size_t lo = 0, hi = edge_count;
-    while (lo < hi) {
-        size_t mid = (lo + hi) / 2;
-        if (x <= edges[mid])
-            hi = mid;
-        else
-            lo = mid + 1;
-    }
-    return lo;
-}
-
-static int64_t
-block_of(int64_t event_ms, int64_t block_ms)
-{
-    int64_t q = event_ms / block_ms;
-    return event_ms % block_ms < 0 ? q - 1 : q;
-}
 
 static void
 cube_make(struct cube *c, const struct monitor_sample *s, int64_t block_ms,
@@ -64,7 +44,7 @@ cube_make(struct cube *c, const struct monitor_sample *s, int64_t block_ms,
     for (size_t i = 0; i < s->row_count; i++) {
         if (isnan(s->x[i]))
             continue;
-        int64_t block = block_of(s->event_ms[i], block_ms);
+        int64_t block = slw_time_index(s->event_ms[i], block_ms);
         if (block != present || c->block_count == 0) {
             c->block_count++;
             memcpy(&c->sums[c->block_count * bins],
@@ -72,7 +52,8 @@ cube_make(struct cube *c, const struct monitor_sample *s, int64_t block_ms,
                    bins * sizeof *c->sums);
             present = block;
         }
-        c->sums[c->block_count * bins + bin_of(edges, edge_count, s->x[i])]++;
+        c->sums[c->block_count * bins +
+                slw_bin_of(edges, edge_count, s->x[i])]++;
     }
 }
 

@@ -3,6 +3,7 @@
 
 #include <math.h>
 
+#include "num/metric.h"
 #include "store/event.h"
 
 static const char SQL_DEF_PUT[] =
@@ -52,6 +53,31 @@ monitor_drift_parse(const struct json_t *def, struct monitor_drift *out,
     return SLW_OK;
 }
 
+/* A window that could never be judged is a mistake of whoever declares it. */
+static enum slw_rc
+windows_check(const struct json_t *def, const struct monitor_drift *drift,
+              struct slw_err *err)
+{
+    const struct json_t *perf = slw_json_get(def, "performance");
+    int64_t window_ms = INT64_MAX, perf_ms = INT64_MAX;
+    TRY(slw_json_opt_i64(def, "window_ms", &window_ms, err));
+    if (slw_json_get(def, "drift") &&
+        window_ms / drift->block_ms < drift->min_blocks)
+        return slw_fail(err, SLW_INVALID,
+                        "window is too short for the drift test, which takes "
+                        "%lld days (blocks) at least",
+                        (long long)drift->min_blocks);
+    if (!perf)
+        return SLW_OK;
+    TRY(slw_json_opt_i64(perf, "window_ms", &perf_ms, err));
+    if (perf_ms / drift->block_ms < SLW_PAIRED_PERIODS_MIN)
+        return slw_fail(err, SLW_INVALID,
+                        "performance.window is too short for the paired test, "
+                        "which takes %d days at least",
+                        SLW_PAIRED_PERIODS_MIN);
+    return SLW_OK;
+}
+
 enum slw_rc
 slw_monitor_put(struct slw_tx *tx, int64_t now_ms, struct slw_str name,
                 struct slw_str def_json, struct slw_err *err)
@@ -63,6 +89,7 @@ slw_monitor_put(struct slw_tx *tx, int64_t now_ms, struct slw_str name,
                         SLW_FMT(name));
     TRY(slw_json_parse(&def, def_json, err));
     TRY(monitor_drift_parse(def.root, &drift, err));
+    TRY(windows_check(def.root, &drift, err));
     SLW_AUTO(slw_stmt, st);
     TRY(slw_stmt_prepare(&st, tx, SQL_DEF_PUT, err));
     slw_stmt_str(&st, 1, name);

@@ -62,16 +62,22 @@ resolve(struct slw_store *s, const struct json_t *spec, struct slw_arena *a,
                     SLW_FMT(entity));
 }
 
-static bool
-is_wanted(const struct json_t *list, struct slw_str name)
+/* Errors NOT_FOUND: a column that none of the views has. */
+static enum slw_rc
+wanted_check(const struct json_t *list, const struct slw_frame *f,
+             struct slw_err *err)
 {
-    if (slw_json_type(list) != SLW_JSON_ARRAY)
-        return true;
-    for (size_t i = 0; i < slw_json_len(list); i++)
-        if (slw_str_eq(slw_json_str_or(slw_json_at(list, i), SLW_STR("")),
-                       name))
-            return true;
-    return false;
+    for (size_t i = 0; i < slw_json_len(list); i++) {
+        struct slw_str want =
+            slw_json_str_or(slw_json_at(list, i), SLW_STR(""));
+        size_t c = 0;
+        while (c < f->column_count && !slw_str_eq(f->columns[c], want))
+            c++;
+        if (c == f->column_count)
+            return slw_fail(err, SLW_NOT_FOUND,
+                            "the views have no column '%.*s'", SLW_FMT(want));
+    }
+    return SLW_OK;
 }
 
 /* Rows of one column whose event time lies in a range; rows are in order. */
@@ -118,12 +124,13 @@ slw_monitor_judge_task(struct slw_store *s, void *app,
     TRY(slw_json_opt_i64(spec, "at_ms", &fs.as_of_ms, err));
     struct slw_frame frame;
     TRY(slw_features_frame(s, &fs, a, &frame, err));
+    TRY(wanted_check(slw_json_get(spec, "columns"), &frame, err));
     struct monitor_column *cols =
         SLW_ARENA_NEW(a, struct monitor_column, MONITOR_COLUMN_MAX);
     size_t count = 0, judged = 0, rows = 0;
     for (size_t c = 0; c < frame.column_count && count < MONITOR_COLUMN_MAX;
          c++) {
-        if (!is_wanted(slw_json_get(spec, "columns"), frame.columns[c]))
+        if (!monitor_is_watched(spec, frame.columns[c]))
             continue;
         SLW_AUTO(slw_arena, scratch);
         struct monitor_sample ref = take(&frame, c, rf, rt, &scratch);

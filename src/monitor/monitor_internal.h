@@ -20,6 +20,9 @@ SLW_MUST_USE enum slw_rc monitor_drift_parse(const struct json_t *def,
                                              struct monitor_drift *out,
                                              struct slw_err *err);
 
+/* Is the column one of the object's "columns"?  Without them all are. */
+bool monitor_is_watched(const struct json_t *def, struct slw_str column);
+
 /* One column of a sample: rows in order of time. */
 struct monitor_sample {
     const double *x;         /* [row_count]; NaN is a null */

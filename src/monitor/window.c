@@ -132,8 +132,8 @@ window_read(struct window *w, struct slw_err *err)
 
 /* ---- drift ---- */
 
-static bool
-is_watched(const struct json_t *def, struct slw_str name)
+bool
+monitor_is_watched(const struct json_t *def, struct slw_str name)
 {
     const struct json_t *list = slw_json_get(def, "columns");
     if (slw_json_type(list) != SLW_JSON_ARRAY)
@@ -190,7 +190,7 @@ judge_drift(struct window *w, struct slw_err *err)
     w->cols =
         SLW_ARENA_NEW(&w->arena, struct monitor_column, MONITOR_COLUMN_MAX);
     for (size_t c = 0; c < profile.column_count; c++) {
-        if (!is_watched(w->def.root, profile.columns[c]) ||
+        if (!monitor_is_watched(w->def.root, profile.columns[c]) ||
             w->col_count == MONITOR_COLUMN_MAX)
             continue;
         double *x = SLW_ARENA_NEW(&w->arena, double, w->row_count + 1);

@@ -13,9 +13,8 @@
 
 static const char JSON_TYPE[] = "application/json";
 
-/* Used when the program gives no renderer, and where it sets no status. */
-static int
-status_of(enum slw_rc rc)
+int
+slw_http_status_of(enum slw_rc rc)
 {
     switch (rc) {
     case SLW_INVALID:
@@ -34,6 +33,8 @@ status_of(enum slw_rc rc)
         return 504;
     case SLW_UNSUPPORTED:
         return 501;
+    case SLW_IO:
+        return 507;
     default:
         return 500;
     }
@@ -105,7 +106,7 @@ net_answer_error(struct net_exchange *x, const struct slw_err *err, int status)
     if (status)
         res->status = status;
     if (!res->status)
-        res->status = status_of(err->rc);
+        res->status = slw_http_status_of(err->rc);
     if (res->status == 503 && !has_header(res, "Retry-After") &&
         res->header_count < SLW_HTTP_HEADER_MAX)
         slw_http_header_add(res, "Retry-After", SLW_STR("1"));

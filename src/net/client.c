@@ -61,7 +61,7 @@ struct transfer {
     int64_t in_size;
     FILE *out;
     char *out_tmp;
-    bool out_failed;
+    int out_errno; /* why the file did not take the answer; 0: it did */
     struct curl_slist *headers;
     char reason[CURL_ERROR_SIZE];
 };
@@ -99,7 +99,7 @@ on_bytes(char *bytes, size_t one, size_t count, void *ctx)
     if (t->out && status >= 200 && status < 300) {
         if (fwrite(bytes, 1, size, t->out) == size)
             return size;
-        t->out_failed = true;
+        t->out_errno = errno;
         return 0;
     }
     slw_buf_add(&t->reply->body, bytes, size);
@@ -300,9 +300,9 @@ fail_transfer(const struct transfer *t, CURLcode code, struct slw_err *err)
         return slw_fail(err, SLW_TIMEOUT, "no whole answer from %.*s in time",
                         SLW_FMT(origin));
     case CURLE_WRITE_ERROR:
-        if (t->out_failed)
+        if (t->out_errno)
             return slw_fail(err, SLW_IO, "cannot write %s: %s",
-                            t->call->out_path, strerror(errno));
+                            t->call->out_path, strerror(t->out_errno));
         return slw_fail(err, SLW_LIMIT,
                         "the answer of %.*s is larger than %zu bytes",
                         SLW_FMT(origin), REPLY_SIZE_MAX);

@@ -56,6 +56,8 @@ struct slw_http_res {
     struct slw_http_header headers[SLW_HTTP_HEADER_MAX];
     size_t header_count;
 };
+/* The status that fits a failure, where nothing more is known. */
+int slw_http_status_of(enum slw_rc rc);
 /* Values are views into the request's arena or static text.  Of a header
  * added twice the later one is sent too; more than SLW_HTTP_HEADER_MAX are
  * asserted. */

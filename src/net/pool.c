@@ -90,8 +90,8 @@ enum slw_rc
 net_pool_submit(struct net_pool *p, struct net_exchange *x, struct slw_err *err)
 {
     pthread_mutex_lock(&p->lock);
-    bool full = p->queued >= p->queue_max;
-    bool ok = !p->closed && !full;
+    const bool full = p->queued >= p->queue_max, closed = p->closed;
+    bool ok = !closed && !full;
     if (ok && (size_t)p->idle_count <= p->queued &&
         p->thread_count < p->thread_max)
         ok = thread_add(p);
@@ -110,10 +110,13 @@ net_pool_submit(struct net_pool *p, struct net_exchange *x, struct slw_err *err)
     pthread_mutex_unlock(&p->lock);
     if (ok)
         return SLW_OK;
+    if (closed)
+        return slw_fail(err, SLW_BUSY, "the server is stopping");
     return slw_fail(err, SLW_BUSY,
                     full ? "too many requests are waiting; try again in a "
                            "moment"
-                         : "the server is stopping");
+                         : "no thread can be started for the request; try "
+                           "again in a moment");
 }
 
 void

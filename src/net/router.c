@@ -160,16 +160,6 @@ net_router_free(struct net_router *r)
 
 /* ---- decoding ---- */
 
-static int
-hex_value(char c)
-{
-    if (c >= '0' && c <= '9')
-        return c - '0';
-    if (c >= 'a' && c <= 'f')
-        return c - 'a' + 10;
-    return c >= 'A' && c <= 'F' ? c - 'A' + 10 : -1;
-}
-
 static enum slw_rc
 decoded_check(struct slw_str s, struct slw_str *out, struct slw_err *err)
 {
@@ -196,8 +186,8 @@ net_decode(struct slw_arena *arena, struct slw_str s, bool plus_is_blank,
         if (c == '+' && plus_is_blank)
             c = ' ';
         if (c == '%') {
-            int hi = i + 2 < s.len ? hex_value(s.ptr[i + 1]) : -1;
-            int lo = hi >= 0 ? hex_value(s.ptr[i + 2]) : -1;
+            int hi = i + 2 < s.len ? slw_hex_digit(s.ptr[i + 1]) : -1;
+            int lo = hi >= 0 ? slw_hex_digit(s.ptr[i + 2]) : -1;
             if (lo < 0)
                 return slw_fail(err, SLW_INVALID,
                                 "a '%%' in the URL must be followed by two "

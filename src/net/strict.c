@@ -75,29 +75,7 @@ any_of(struct slw_str s)
 bool
 net_str_same(struct slw_str a, const char *z)
 {
-    size_t i = 0;
-    for (; i < a.len && z[i]; i++) {
-        unsigned char x = (unsigned char)a.ptr[i], y = (unsigned char)z[i];
-        if (x >= 'A' && x <= 'Z')
-            x = (unsigned char)(x + 32);
-        if (y >= 'A' && y <= 'Z')
-            y = (unsigned char)(y + 32);
-        if (x != y)
-            return false;
-    }
-    return i == a.len && !z[i];
-}
-
-bool
-net_value_has(struct slw_str value, const char *word)
-{
-    struct slw_str rest = value, item;
-    while (rest.len) {
-        slw_str_cut(rest, ',', &item, &rest);
-        if (net_str_same(slw_str_trim(item), word))
-            return true;
-    }
-    return false;
+    return slw_str_same(a, slw_str_of(z));
 }
 
 static enum slw_rc

@@ -48,8 +48,6 @@ SLW_MUST_USE enum slw_rc net_strict_check(const struct net_head *head,
                                           struct net_framing *out_framing,
                                           struct slw_err *err);
 
-/* Does a comma-separated header value hold the word (any case)? */
-bool net_value_has(struct slw_str value, const char *word);
 /* Equal without regard to the case of ASCII letters. */
 bool net_str_same(struct slw_str a, const char *z);
 

@@ -149,6 +149,16 @@ late_bodies_make(struct slw_http *h)
         }
 }
 
+static void
+sweep_free(struct slw_http *h)
+{
+    pthread_cond_destroy(&h->sweep_wake);
+    pthread_mutex_destroy(&h->sweep_lock);
+    for (int dialect = 0; dialect < 4; dialect++)
+        for (int which = 0; which < 2; which++)
+            slw_buf_done(&h->late_body[dialect][which]);
+}
+
 enum slw_rc
 net_sweep_start(struct slw_http *h, struct slw_err *err)
 {
@@ -160,9 +170,10 @@ net_sweep_start(struct slw_http *h, struct slw_err *err)
     pthread_cond_init(&h->sweep_wake, &attr);
     pthread_condattr_destroy(&attr);
     int rc = pthread_create(&h->sweeper, NULL, sweep_main, h);
-    if (rc != 0)
-        return slw_fail(err, SLW_IO, "cannot start a thread: %s", strerror(rc));
-    return SLW_OK;
+    if (rc == 0)
+        return SLW_OK;
+    sweep_free(h);
+    return slw_fail(err, SLW_IO, "cannot start a thread: %s", strerror(rc));
 }
 
 void
@@ -173,9 +184,5 @@ net_sweep_stop(struct slw_http *h)
     pthread_cond_signal(&h->sweep_wake);
     pthread_mutex_unlock(&h->sweep_lock);
     pthread_join(h->sweeper, NULL);
-    pthread_cond_destroy(&h->sweep_wake);
-    pthread_mutex_destroy(&h->sweep_lock);
-    for (int dialect = 0; dialect < 4; dialect++)
-        for (int which = 0; which < 2; which++)
-            slw_buf_done(&h->late_body[dialect][which]);
+    sweep_free(h);
 }

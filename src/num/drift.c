@@ -36,6 +36,20 @@ slw_bins_fit(const double *sorted, size_t count, size_t bin_count,
     return SLW_OK;
 }
 
+size_t
+slw_bin_of(const double *edges, size_t edge_count, double x)
+{
+    size_t low = 0, high = edge_count; /* first edge with x <= edge */
+    while (low < high) {
+        size_t middle = low + (high - low) / 2;
+        if (x <= edges[middle])
+            high = middle;
+        else
+            low = middle + 1;
+    }
+    return low;
+}
+
 void
 slw_bins_count(const double *edges, size_t edge_count, const double *x,
                size_t count, int64_t *counts, int64_t *out_null_count)
@@ -47,15 +61,7 @@ slw_bins_count(const double *edges, size_t edge_count, const double *x,
             null_count++;
             continue;
         }
-        size_t low = 0, high = edge_count; /* first edge with x <= edge */
-        while (low < high) {
-            size_t middle = low + (high - low) / 2;
-            if (x[row] <= edges[middle])
-                high = middle;
-            else
-                low = middle + 1;
-        }
-        counts[low]++;
+        counts[slw_bin_of(edges, edge_count, x[row])]++;
     }
     *out_null_count = null_count;
 }

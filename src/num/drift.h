@@ -23,6 +23,8 @@ SLW_MUST_USE enum slw_rc slw_bins_fit(const double *sorted, size_t count,
                                       size_t bin_count, double *edges,
                                       size_t *out_edge_count,
                                       struct slw_err *err);
+/* The bin of a number that is not NaN: 0..edge_count. */
+size_t slw_bin_of(const double *edges, size_t edge_count, double x);
 /* Count x[count] into counts[edge_count+1]; NaN into *out_null_count. */
 void slw_bins_count(const double *edges, size_t edge_count, const double *x,
                     size_t count, int64_t *counts, int64_t *out_null_count);

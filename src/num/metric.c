@@ -104,16 +104,14 @@ long_run_variance(const double *d, size_t count, double mean)
     return sum > own * 1e-12 ? sum : own * 1e-12;
 }
 
-#define PERIODS_MIN 8
-
 enum slw_rc
 slw_paired_test(const double *d, size_t count, double *out_mean, double *out_p,
                 struct slw_err *err)
 {
-    if (count < PERIODS_MIN)
+    if (count < SLW_PAIRED_PERIODS_MIN)
         return slw_fail(err, SLW_INVALID,
                         "a paired test needs at least %d periods, not %zu",
-                        PERIODS_MIN, count);
+                        SLW_PAIRED_PERIODS_MIN, count);
     bool equal = true;
     for (size_t i = 0; i < count; i++) {
         if (!isfinite(d[i]))

@@ -18,6 +18,7 @@ struct slw_metrics {
 void slw_metrics_of(const double *y, const double *yhat, size_t count,
                     struct slw_metrics *out);
 
+#define SLW_PAIRED_PERIODS_MIN 8
 /* Is the mean of a dependent series of paired loss differences above zero?
  * One-sided Diebold-Mariano test with Newey-West variance (Bartlett weights,
  * lag floor(count^(1/3))) and the small-sample correction of Harvey, Leybourne
@@ -25,7 +26,7 @@ void slw_metrics_of(const double *y, const double *yhat, size_t count,
  * In     d[count]  loss(other) - loss(candidate), one a period in time order
  *                  (average rows of one period first: they are not independent)
  * Out    *out_mean, *out_p = P(mean this large | no difference)
- * Errors INVALID: fewer than 8 periods, a non-finite value
+ * Errors INVALID: fewer than SLW_PAIRED_PERIODS_MIN periods, a non-finite value
  * Note   all differences equal: p = 0 when positive, 1 otherwise
  * Source Diebold & Mariano 1995; Newey & West 1987 */
 SLW_MUST_USE enum slw_rc slw_paired_test(const double *d, size_t count,

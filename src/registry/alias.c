@@ -67,7 +67,7 @@ name_check(struct slw_str alias, struct slw_err *err)
         return slw_fail(err, SLW_INVALID,
                         "'Registered model alias name' exceeds the maximum "
                         "length of 255 characters");
-    if (alias.len == 6 && strncasecmp(alias.ptr, "latest", 6) == 0)
+    if (slw_str_same(alias, SLW_STR("latest")))
         return slw_fail(err, SLW_INVALID,
                         "'latest' alias name (case insensitive) is reserved.");
     if (looks_like_version(alias))
@@ -207,7 +207,7 @@ registry_aliases(struct slw_tx *tx, int64_t model_id, int64_t version,
         TRY(slw_stmt_step(&st, &row, err));
         if (!row)
             break;
-        items = registry_grow(a, items, sizeof(*items), count, &cap);
+        items = slw_arena_grow(a, items, sizeof(*items), count, &cap);
         items[count++] = (struct slw_registered_alias){slw_col_dup(&st, 0, a),
                                                        slw_col_i64(&st, 1)};
     }
@@ -278,7 +278,7 @@ slw_registry_alias_history(struct slw_tx *tx, struct slw_str model,
         TRY(slw_stmt_step(&st, &row, err));
         if (!row)
             break;
-        moves = registry_grow(a, moves, sizeof(*moves), count, &cap);
+        moves = slw_arena_grow(a, moves, sizeof(*moves), count, &cap);
         moves[count++] = (struct slw_alias_move){
             .from_ms = slw_col_i64(&st, 0),
             .version = slw_col_i64(&st, 1),

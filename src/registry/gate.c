@@ -77,7 +77,7 @@ slw_registry_gate_list(struct slw_tx *tx, struct slw_str model, int64_t version,
         TRY(slw_stmt_step(&st, &row, err));
         if (!row)
             break;
-        items = registry_grow(a, items, sizeof(*items), count, &cap);
+        items = slw_arena_grow(a, items, sizeof(*items), count, &cap);
         items[count++] = (struct slw_gate_result){
             .at_ms = slw_col_i64(&st, 0),
             .passed = slw_col_i64(&st, 1) != 0,

@@ -39,20 +39,6 @@ static const char SQL_DELETE_VERSIONS[] =
     "DELETE FROM registry_version WHERE model_id = ?1";
 static const char SQL_DELETE[] = "DELETE FROM registry_model WHERE id = ?1";
 
-void *
-registry_grow(struct slw_arena *a, void *items, size_t item_size, size_t count,
-              size_t *cap)
-{
-    if (count < *cap)
-        return items;
-    size_t grown = *cap ? *cap * 2 : 8;
-    void *out = slw_arena_alloc_many(a, item_size, grown);
-    if (count)
-        memcpy(out, items, item_size * count);
-    *cap = grown;
-    return out;
-}
-
 enum slw_rc
 registry_run_id(struct slw_tx *tx, const char *sql, int64_t id,
                 struct slw_err *err)
@@ -159,7 +145,7 @@ registry_tags(struct slw_tx *tx, const char *sql, int64_t id,
         TRY(slw_stmt_step(&st, &row, err));
         if (!row)
             break;
-        tags = registry_grow(a, tags, sizeof(*tags), count, &cap);
+        tags = slw_arena_grow(a, tags, sizeof(*tags), count, &cap);
         tags[count++] =
             (struct slw_kv){slw_col_dup(&st, 0, a), slw_col_dup(&st, 1, a)};
     }
@@ -211,7 +197,7 @@ slw_registry_model_list(struct slw_tx *tx, struct slw_arena *a,
         TRY(slw_stmt_step(&st, &row, err));
         if (!row)
             break;
-        names = registry_grow(a, names, sizeof(*names), count, &cap);
+        names = slw_arena_grow(a, names, sizeof(*names), count, &cap);
         names[count++] = slw_col_dup(&st, 0, a);
     }
     *out = names;

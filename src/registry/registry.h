@@ -73,10 +73,6 @@ slw_registry_version_find(struct slw_tx *tx, struct slw_str model,
                           struct slw_str ref, struct slw_arena *a,
                           struct slw_version *out, struct slw_err *err);
 SLW_MUST_USE enum slw_rc
-slw_registry_version_by_release(struct slw_tx *tx, struct slw_str release,
-                                struct slw_arena *a, struct slw_version *out,
-                                struct slw_err *err);
-SLW_MUST_USE enum slw_rc
 slw_registry_version_list(struct slw_tx *tx, struct slw_str model,
                           struct slw_arena *a, struct slw_version **out,
                           size_t *out_count, struct slw_err *err);

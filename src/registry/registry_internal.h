@@ -6,9 +6,6 @@
 
 #define REGISTRY_RELEASE_SIZE_MAX ((size_t)64 << 20)
 
-/* A growing array in an arena; old copies die with the arena. */
-void *registry_grow(struct slw_arena *a, void *items, size_t item_size,
-                    size_t count, size_t *cap);
 /* Errors NOT_FOUND: no such model. */
 SLW_MUST_USE enum slw_rc registry_model_id(struct slw_tx *tx,
                                            struct slw_str name, int64_t *out_id,
@@ -38,9 +35,6 @@ SLW_MUST_USE enum slw_rc registry_tags(struct slw_tx *tx, const char *sql,
                                        struct slw_err *err);
 SLW_MUST_USE enum slw_rc registry_tag_check(struct slw_kv tag,
                                             struct slw_err *err);
-/* One of the four stages, as written canonically. */
-SLW_MUST_USE enum slw_rc
-registry_stage_parse(struct slw_str s, const char **out, struct slw_err *err);
 /* Run `sql` with the one parameter ?1 = id. */
 SLW_MUST_USE enum slw_rc registry_run_id(struct slw_tx *tx, const char *sql,
                                          int64_t id, struct slw_err *err);

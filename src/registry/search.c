@@ -202,7 +202,7 @@ slw_registry_model_search(struct slw_tx *tx, const struct slw_track_query *q,
             TRY(slw_stmt_step(&st, &row, err));
             if (!row || count == q->limit)
                 break;
-            names = registry_grow(a, names, sizeof(*names), count, &cap);
+            names = slw_arena_grow(a, names, sizeof(*names), count, &cap);
             names[count++] = slw_col_dup(&st, 0, a);
         }
     }
@@ -235,7 +235,7 @@ slw_registry_version_search(struct slw_tx *tx, const struct slw_track_query *q,
             TRY(slw_stmt_step(&st, &row, err));
             if (!row || count == q->limit)
                 break;
-            ids = registry_grow(a, ids, sizeof(*ids), count, &cap);
+            ids = slw_arena_grow(a, ids, sizeof(*ids), count, &cap);
             ids[count++] = slw_col_i64(&st, 0);
         }
     }

@@ -26,8 +26,6 @@ static const char SQL_FIND[] =
     "SELECT v.id" FROM " WHERE m.name = ?1 AND v.version = ?2";
 static const char SQL_NEWEST[] =
     "SELECT v.id" FROM " WHERE m.name = ?1 ORDER BY v.version DESC LIMIT 1";
-static const char SQL_BY_RELEASE[] =
-    "SELECT id FROM registry_version WHERE release = ?1 ORDER BY id LIMIT 1";
 static const char SQL_LIST[] = "SELECT v.id" FROM " WHERE m.name = ?1"
                                " ORDER BY v.version DESC";
 static const char SQL_PAGE[] = "SELECT v.id" FROM " WHERE m.name = ?1"
@@ -71,12 +69,12 @@ static const char SQL_DELETE[] = "DELETE FROM registry_version WHERE id = ?1";
 static const char *const STAGES[] = {"None", "Staging", "Production",
                                      "Archived"};
 
-enum slw_rc
-registry_stage_parse(struct slw_str s, const char **out, struct slw_err *err)
+/* One of the four stages, as written canonically. */
+static enum slw_rc
+stage_parse(struct slw_str s, const char **out, struct slw_err *err)
 {
     for (size_t i = 0; i < SLW_ARRAY_LEN(STAGES); i++) {
-        if (s.len == strlen(STAGES[i]) &&
-            strncasecmp(s.ptr, STAGES[i], s.len) == 0) {
+        if (slw_str_same(s, slw_str_of(STAGES[i]))) {
             *out = STAGES[i];
             return SLW_OK;
         }
@@ -304,27 +302,6 @@ slw_registry_version_find(struct slw_tx *tx, struct slw_str model,
 }
 
 enum slw_rc
-slw_registry_version_by_release(struct slw_tx *tx, struct slw_str release,
-                                struct slw_arena *a, struct slw_version *out,
-                                struct slw_err *err)
-{
-    int64_t id = 0;
-    {
-        SLW_AUTO(slw_stmt, st);
-        bool row = false;
-        TRY(slw_stmt_prepare(&st, tx, SQL_BY_RELEASE, err));
-        slw_stmt_str(&st, 1, release);
-        TRY(slw_stmt_step(&st, &row, err));
-        if (!row || release.len == 0)
-            return slw_fail(err, SLW_NOT_FOUND,
-                            "no registered version has the release %.*s",
-                            SLW_FMT(release));
-        id = slw_col_i64(&st, 0);
-    }
-    return registry_version_by_id(tx, id, a, out, err);
-}
-
-enum slw_rc
 slw_registry_version_list(struct slw_tx *tx, struct slw_str model,
                           struct slw_arena *a, struct slw_version **out,
                           size_t *out_count, struct slw_err *err)
@@ -341,7 +318,7 @@ slw_registry_version_list(struct slw_tx *tx, struct slw_str model,
             TRY(slw_stmt_step(&st, &row, err));
             if (!row)
                 break;
-            ids = registry_grow(a, ids, sizeof(*ids), count, &cap);
+            ids = slw_arena_grow(a, ids, sizeof(*ids), count, &cap);
             ids[count++] = slw_col_i64(&st, 0);
         }
     }
@@ -424,7 +401,7 @@ slw_registry_version_latest(struct slw_tx *tx, struct slw_str model,
         int64_t id = 0;
         bool there = false;
         if (stage_count)
-            TRY(registry_stage_parse(stages[i], &stage, err));
+            TRY(stage_parse(stages[i], &stage, err));
         TRY(latest_id(tx, model, stage, &id, &there, err));
         if (there)
             TRY(registry_version_by_id(tx, id, a, &found[count++], err));
@@ -477,7 +454,7 @@ slw_registry_version_stage(struct slw_tx *tx, int64_t now_ms,
 {
     const char *name = NULL;
     int64_t id = 0;
-    TRY(registry_stage_parse(stage, &name, err));
+    TRY(stage_parse(stage, &name, err));
     bool active =
         strcmp(name, "Staging") == 0 || strcmp(name, "Production") == 0;
     if (archive_others && !active)

@@ -26,13 +26,6 @@ static const struct {
     [SLW_SERVE_RULE] = {"rule", "serve.ruled"},
 };
 
-const char *
-slw_serve_action_name(enum slw_serve_action a)
-{
-    SLW_ASSERT((size_t)a < SLW_ARRAY_LEN(ACTIONS));
-    return ACTIONS[a].name;
-}
-
 /* ---- declaring ---- */
 
 static enum slw_rc
@@ -621,21 +614,25 @@ slw_serve_act(struct slw_serve *s, int64_t now_ms, struct slw_str name,
 
 /* ---- the fire drill ---- */
 
+static const char *const DRILLS[] = {[SERVE_DRILL_NONE] = "off",
+                                     [SERVE_DRILL_ERROR] = "error",
+                                     [SERVE_DRILL_NAN] = "nan",
+                                     [SERVE_DRILL_SLOW] = "slow"};
+
 static enum slw_rc
 drill_parse(struct slw_str mode, enum serve_drill *out, struct slw_err *err)
 {
-    static const char *const names[] = {[SERVE_DRILL_NONE] = "",
-                                        [SERVE_DRILL_ERROR] = "error",
-                                        [SERVE_DRILL_NAN] = "nan",
-                                        [SERVE_DRILL_SLOW] = "slow"};
-    for (size_t i = 0; i < SLW_ARRAY_LEN(names); i++)
-        if (slw_str_eqz(mode, names[i])) {
+    if (mode.len == 0) {
+        *out = SERVE_DRILL_NONE;
+        return SLW_OK;
+    }
+    for (size_t i = 0; i < SLW_ARRAY_LEN(DRILLS); i++)
+        if (slw_str_eqz(mode, DRILLS[i])) {
             *out = (enum serve_drill)i;
             return SLW_OK;
         }
     return slw_fail(err, SLW_INVALID,
-                    "a drill is \"error\", \"nan\", \"slow\" or \"\" to end "
-                    "it, not '%.*s'",
+                    "a drill is error, nan, slow or off, not '%.*s'",
                     SLW_FMT(mode));
 }
 
@@ -653,7 +650,7 @@ slw_serve_drill(struct slw_serve *s, int64_t now_ms, struct slw_str name,
     struct slw_jw w;
     slw_jw_init(&w, &b);
     slw_jw_obj(&w);
-    slw_jw_kstr(&w, "mode", mode.ptr ? mode : SLW_STR(""));
+    slw_jw_kz(&w, "mode", drill ? DRILLS[drill] : "");
     slw_jw_obj_end(&w);
     SLW_AUTO(slw_tx, tx);
     TRY(slw_tx_begin(&tx, s->store, err));
@@ -663,4 +660,11 @@ slw_serve_drill(struct slw_serve *s, int64_t now_ms, struct slw_str name,
     if (!slw_dry_is_on())
         atomic_store(&slot->drill, drill);
     return SLW_OK;
+}
+
+const char *
+slw_serve_drill_mode(struct slw_serve *s, struct slw_str name)
+{
+    struct serve_slot *slot = serve_slot_find(s, name);
+    return DRILLS[slot ? atomic_load(&slot->drill) : SERVE_DRILL_NONE];
 }

@@ -112,6 +112,8 @@ segment_make(struct serve_log *log, int64_t sequence, int64_t now_ms,
     segment_path(log, sequence, path);
     struct serve_segment *g = segment_new(sequence);
     enum slw_rc rc = segment_fill(g, path, now_ms, deployment_of(log), err);
+    if (rc == SLW_OK) /* its name, too, outlives a power cut */
+        rc = slw_dir_sync(log->dir, err);
     if (rc != SLW_OK) {
         const bool made = g->fd >= 0;
         segment_close(g);

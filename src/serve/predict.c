@@ -490,36 +490,7 @@ slw_serving_predict(struct slw_serve *s, const struct slw_serving *v,
     return SLW_OK;
 }
 
-enum slw_rc
-slw_serve_predict(struct slw_serve *s, struct slw_str deployment,
-                  const struct slw_predict_in *in, struct slw_arena *a,
-                  struct slw_predict_out *out, struct slw_err *err)
-{
-    SLW_AUTO(slw_serving, v);
-    TRY(slw_serving_begin(&v, s, deployment, 0, err));
-    return slw_serving_predict(s, &v, in, a, out, err);
-}
-
 /* ---- questions ---- */
-
-enum slw_rc
-slw_serve_signature(struct slw_serve *s, struct slw_str deployment,
-                    struct slw_arena *a, struct slw_signature *out,
-                    struct slw_str *out_flavour, int64_t *out_version,
-                    struct slw_err *err)
-{
-    SLW_AUTO(slw_serving, v);
-    TRY(slw_serving_begin(&v, s, deployment, 0, err));
-    const struct slw_signature *sig = v.signature;
-    struct slw_str *columns =
-        SLW_ARENA_NEW(a, struct slw_str, sig->column_count);
-    for (size_t i = 0; i < sig->column_count; i++)
-        columns[i] = slw_arena_str(a, sig->columns[i]);
-    *out = (struct slw_signature){columns, sig->column_count, sig->relative_to};
-    *out_flavour = slw_arena_str(a, v.flavour);
-    *out_version = v.version;
-    return SLW_OK;
-}
 
 bool
 slw_serve_ready(struct slw_serve *s, struct slw_str deployment)

@@ -90,7 +90,6 @@ enum slw_serve_action {
     SLW_SERVE_RULE,   /* with nothing deployed: the version's release with
                          its rule answering; withdrawn, aliases untouched */
 };
-const char *slw_serve_action_name(enum slw_serve_action a); /* "deploy" … */
 /* Do it: check, write the row, history, alias "champion"/"challenger" of the
  * model and the event in one transaction, then swap.  Events: serve.deployed,
  * .canaried, .weighted, .promoted, .rolled_back, .withdrawn, .restored,
@@ -107,13 +106,16 @@ SLW_MUST_USE enum slw_rc slw_serve_act(struct slw_serve *s, int64_t now_ms,
                                        int64_t version, double weight, int step,
                                        struct slw_str why, struct slw_err *err);
 /* A fire drill: from now on the champion (or canary) of this deployment is
- * made to fail ("error"), answer NaN ("nan"), or be late ("slow"); "" ends
- * it.  In memory only, event "serve.drilled".  Shows that the fallback works.
+ * made to fail ("error"), answer NaN ("nan"), or be late ("slow"); "off" or
+ * "" ends it.  In memory only, event "serve.drilled".  Shows that the fallback
+ * works.
  */
 SLW_MUST_USE enum slw_rc slw_serve_drill(struct slw_serve *s, int64_t now_ms,
                                          struct slw_str name,
                                          struct slw_str mode,
                                          struct slw_err *err);
+/* The drill that is on: "error", "nan", "slow" or "off". */
+const char *slw_serve_drill_mode(struct slw_serve *s, struct slw_str name);
 
 /* ---- answering ---- */
 enum slw_answer_by { SLW_BY_CHAMPION, SLW_BY_CANARY, SLW_BY_FALLBACK };
@@ -125,7 +127,7 @@ struct slw_predict_in {
     struct slw_str id;     /* request id; may be empty */
     int64_t event_ms;      /* what time it is about; 0: now */
     const double *x;       /* [row_count][column_count] by signature … */
-    size_t row_count;      /* … of slw_serve_signature(); 0: look up `key` */
+    size_t row_count;      /* … of slw_serving.signature; 0: look up `key` */
     int64_t begin_mono_ns; /* 0: now */
     size_t column_count;   /* of x, checked; 0: not checked */
     int64_t version;       /* 0: routed; else the champion's or canary's */
@@ -140,15 +142,6 @@ struct slw_predict_out {
     int64_t version;  /* that answered (of the release) */
     int64_t event_ms; /* of the features when looked up */
 };
-/* Route, (look up,) predict, compute the rule and shadows, log, answer.
- * In     rows of one call share key, id and routing; y[row_count] is given
- * Errors NOT_FOUND: no such deployment, or no fresh features for the key
- *        (names view and key); BUSY: nothing deployed yet
- * Cost   microseconds; no heap when warm; one indexed read when looked up */
-SLW_MUST_USE enum slw_rc
-slw_serve_predict(struct slw_serve *s, struct slw_str deployment,
-                  const struct slw_predict_in *in, struct slw_arena *a,
-                  struct slw_predict_out *out, struct slw_err *err);
 /* A hold on what is live: between reading a request by the signature and
  * answering it nothing changes under it, whatever is deployed meanwhile.
  * Views live as long as the hold. */
@@ -170,7 +163,10 @@ SLW_MUST_USE enum slw_rc slw_serving_begin(struct slw_serving *out,
                                            int64_t version,
                                            struct slw_err *err);
 void slw_serving_done(struct slw_serving *v);
-/* As slw_serve_predict, on what is held. */
+/* Route, (look up,) predict, compute the rule and shadows, log, answer.
+ * In     rows of one call share key, id and routing; y[row_count] is given
+ * Errors NOT_FOUND: no fresh features for the key (names view and key)
+ * Cost   microseconds; no heap when warm; one indexed read when looked up */
 SLW_MUST_USE enum slw_rc
 slw_serving_predict(struct slw_serve *s, const struct slw_serving *v,
                     const struct slw_predict_in *in, struct slw_arena *a,
@@ -178,13 +174,6 @@ slw_serving_predict(struct slw_serve *s, const struct slw_serving *v,
 /* Names of all deployments, sorted, from memory.  In the arena. */
 void slw_serve_names(struct slw_serve *s, struct slw_arena *a,
                      struct slw_str **out, size_t *out_count);
-/* Columns a request must bring, in order: those of the champion.  In the
- * arena.  Errors NOT_FOUND, BUSY. */
-SLW_MUST_USE enum slw_rc
-slw_serve_signature(struct slw_serve *s, struct slw_str deployment,
-                    struct slw_arena *a, struct slw_signature *out,
-                    struct slw_str *out_flavour, int64_t *out_version,
-                    struct slw_err *err);
 bool slw_serve_ready(struct slw_serve *s, struct slw_str deployment);
 /* Requests answered by the canary / champion since the last change, and how
  * many of them fell back. */

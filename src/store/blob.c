@@ -139,7 +139,7 @@ content_read(struct slw_store *s, const char *hex, sink_fn sink, void *ctx,
     struct slw_sha256 hash;
     TRY(hash_parse(hex, &hash, err));
     const enum slw_rc rc = content_give(s, &hash, sink, ctx, err);
-    return rc == SLW_CORRUPT ? slw_err_prefix(err, "blob %.12s…", hex) : rc;
+    return rc == SLW_CORRUPT ? slw_err_prefix(err, "blob %.12s…: ", hex) : rc;
 }
 
 /* ---- into memory, files, nothing ---- */

@@ -5,34 +5,9 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/bytes.h"
+
 static const uint8_t MAGIC[5] = {'S', 'L', 'W', 'B', 1}; /* and the version */
-
-static void
-put_u32(uint8_t *at, uint32_t v)
-{
-    for (int i = 0; i < 4; i++)
-        at[i] = (uint8_t)(v >> (8 * i));
-}
-
-static void
-put_u64(uint8_t *at, uint64_t v)
-{
-    put_u32(at, (uint32_t)v);
-    put_u32(at + 4, (uint32_t)(v >> 32));
-}
-
-static uint32_t
-get_u32(const uint8_t *at)
-{
-    return (uint32_t)at[0] | (uint32_t)at[1] << 8 | (uint32_t)at[2] << 16 |
-           (uint32_t)at[3] << 24;
-}
-
-static uint64_t
-get_u64(const uint8_t *at)
-{
-    return get_u32(at) | (uint64_t)get_u32(at + 4) << 32;
-}
 
 const char *
 blob_path(struct slw_store *s, struct slw_arena *a,
@@ -51,24 +26,24 @@ blob_head_write(const struct blob_head *head,
     memcpy(out, MAGIC, sizeof(MAGIC));
     out[5] = (uint8_t)head->kind;
     out[6] = (uint8_t)head->encoding;
-    put_u64(out + 8, head->content_size);
-    put_u64(out + 16, head->body_size);
-    put_u32(out + 24, head->body_crc);
-    put_u32(out + 28, slw_crc32c(0, out, 28));
+    slw_put_u64(out + 8, head->content_size);
+    slw_put_u64(out + 16, head->body_size);
+    slw_put_u32(out + 24, head->body_crc);
+    slw_put_u32(out + 28, slw_crc32c(0, out, 28));
 }
 
 static bool
 head_read(const uint8_t bytes[static BLOB_HEAD_SIZE], struct blob_head *out)
 {
     if (memcmp(bytes, MAGIC, sizeof(MAGIC)) != 0 ||
-        get_u32(bytes + 28) != slw_crc32c(0, bytes, 28))
+        slw_get_u32(bytes + 28) != slw_crc32c(0, bytes, 28))
         return false;
     *out = (struct blob_head){
         .kind = (enum blob_kind)bytes[5],
         .encoding = (enum blob_encoding)bytes[6],
-        .content_size = get_u64(bytes + 8),
-        .body_size = get_u64(bytes + 16),
-        .body_crc = get_u32(bytes + 24),
+        .content_size = slw_get_u64(bytes + 8),
+        .body_size = slw_get_u64(bytes + 16),
+        .body_crc = slw_get_u32(bytes + 24),
     };
     const bool is_chunk =
         out->kind == BLOB_CHUNK && out->content_size <= STORE_CHUNK_MAX &&
@@ -141,13 +116,13 @@ blob_entry_write(const struct blob_entry *e,
 {
     memset(out, 0, BLOB_ENTRY_SIZE);
     memcpy(out, e->hash.bytes, 32);
-    put_u32(out + 32, e->size);
+    slw_put_u32(out + 32, e->size);
 }
 
 struct blob_entry
 blob_entry_read(const uint8_t bytes[static BLOB_ENTRY_SIZE])
 {
-    struct blob_entry e = {.size = get_u32(bytes + 32)};
+    struct blob_entry e = {.size = slw_get_u32(bytes + 32)};
     memcpy(e.hash.bytes, bytes, 32);
     return e;
 }

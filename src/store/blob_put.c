@@ -152,19 +152,6 @@ batch_flush(struct put *p, struct slw_err *err)
     return SLW_OK;
 }
 
-static enum slw_rc
-folder_sync(const char *path, struct slw_err *err)
-{
-    const int fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    if (fd < 0)
-        return fail_file("sync the folder of", err);
-    const bool ok = fsync(fd) == 0 || errno == EINVAL;
-    const int why = errno;
-    (void)close(fd);
-    errno = why;
-    return ok ? SLW_OK : fail_file("sync the folder of", err);
-}
-
 /* blobs/ itself too: it holds the names of the 256 folders. */
 static enum slw_rc
 folders_sync(struct put *p, struct slw_err *err)
@@ -172,9 +159,9 @@ folders_sync(struct put *p, struct slw_err *err)
     SLW_AUTO(slw_arena, arena);
     for (unsigned i = 0; i < 256; i++)
         if (p->folder_dirty[i])
-            TRY(folder_sync(slw_path(&arena, p->store->dir, "blobs/%02x", i),
-                            err));
-    return folder_sync(slw_path(&arena, p->store->dir, "blobs"), err);
+            TRY(slw_dir_sync(slw_path(&arena, p->store->dir, "blobs/%02x", i),
+                             err));
+    return slw_dir_sync(slw_path(&arena, p->store->dir, "blobs"), err);
 }
 
 /* ---- one chunk ---- */
@@ -256,13 +243,16 @@ put_chunk(struct put *p, const uint8_t *bytes, size_t len, struct slw_err *err)
 
 /* ---- the end of a put ---- */
 
+/* The recipe's folder is synced also where the recipe was there already: who
+ * wrote it may not have come to its own sync yet, and we answer now. */
 static enum slw_rc
 recipe_put(struct put *p, const struct slw_sha256 *hash, struct slw_err *err)
 {
     SLW_AUTO(slw_arena, arena);
-    const char *path = blob_path(p->store, &arena, hash);
-    if (blob_file_ok(path))
-        return SLW_OK;
+    memset(p->folder_dirty, 0, sizeof(p->folder_dirty));
+    p->folder_dirty[hash->bytes[0]] = true;
+    if (blob_file_ok(blob_path(p->store, &arena, hash)))
+        return folders_sync(p, err);
     const struct slw_str body = slw_buf_view(&p->recipe);
     const struct blob_head head = {
         .kind = BLOB_RECIPE,
@@ -274,8 +264,6 @@ recipe_put(struct put *p, const struct slw_sha256 *hash, struct slw_err *err)
     *one = (struct pending){.hash = *hash};
     TRY(file_write(p, one, &head, body.ptr, err));
     TRY(batch_flush(p, err));
-    memset(p->folder_dirty, 0, sizeof(p->folder_dirty));
-    p->folder_dirty[hash->bytes[0]] = true;
     TRY(folders_sync(p, err));
     p->new_size += (int64_t)(BLOB_HEAD_SIZE + head.body_size);
     return SLW_OK;

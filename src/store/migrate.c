@@ -111,7 +111,7 @@ apply(struct slw_store *s, const struct slw_asset *asset, struct slw_err *err)
     const enum slw_rc rc =
         store_conn_exec(tx.db, (const char *)asset->bytes, err);
     if (rc != SLW_OK)
-        return slw_err_prefix(err, "migration %s", asset->path);
+        return slw_err_prefix(err, "migration %s: ", asset->path);
     TRY(record(&tx, asset, err));
     return slw_tx_commit(&tx, err);
 }

@@ -5,7 +5,6 @@
  * of it when the process dies, however it dies. */
 #include "store/store_internal.h"
 
-#include <fcntl.h>
 #include <unistd.h>
 
 static const char SQL_META_GET[] =
@@ -57,34 +56,13 @@ lock_refused(const char *dir, const char *path, struct slw_err *err)
                     dir, SLW_FMT(pid));
 }
 
-/* The process id in the lock file is for that sentence only. */
-static void
-lock_sign(const char *path)
-{
-    char text[32];
-    const int len = snprintf(text, sizeof(text), "%ld\n", (long)getpid());
-    const int fd = open(path, O_WRONLY | O_CLOEXEC);
-    if (fd < 0)
-        return;
-    struct slw_err ignored;
-    if (ftruncate(fd, 0) == 0 &&
-        slw_fd_write(fd, text, (size_t)len, &ignored) != SLW_OK)
-        (void)!ftruncate(fd, 0); /* no id is better than half of one */
-    (void)close(fd);
-}
-
 static enum slw_rc
 lock_take(struct slw_store *s, struct slw_err *err)
 {
     SLW_AUTO(slw_arena, arena);
     const char *path = slw_path(&arena, s->dir, "lock");
     const enum slw_rc rc = slw_file_lock_take(&s->lock, path, err);
-    if (rc == SLW_BUSY)
-        return lock_refused(s->dir, path, err);
-    if (rc != SLW_OK)
-        return rc;
-    lock_sign(path);
-    return SLW_OK;
+    return rc == SLW_BUSY ? lock_refused(s->dir, path, err) : rc;
 }
 
 /* ---- opening ---- */
@@ -210,7 +188,7 @@ slw_store_open(struct slw_store **out, const struct slw_store_options *opt,
     store_group_init(&s->group);
     enum slw_rc rc = s->server ? open_server(s, err) : open_child(s, err);
     if (rc != SLW_OK) {
-        slw_err_prefix(err, "cannot open the data folder %s", s->dir);
+        slw_err_prefix(err, "cannot open the data folder %s: ", s->dir);
         slw_store_close(s);
         return rc;
     }
@@ -284,7 +262,7 @@ slw_store_backup(struct slw_store *s, const char *path, struct slw_err *err)
         return SLW_OK;
     struct slw_err ignored;
     (void)!slw_file_remove(tmp, &ignored);
-    return slw_err_prefix(err, "cannot back up to %s", path);
+    return slw_err_prefix(err, "cannot back up to %s: ", path);
 }
 
 /* ---- small settings ---- */

@@ -124,10 +124,6 @@ enum slw_rc store_conn_fail(struct store_conn *c, int rc, const char *what,
 /* Undo and end whatever transaction is open. */
 void store_conn_rollback(struct store_conn *c);
 
-/* tx.c */
-enum slw_rc store_write_take(struct slw_store *s, struct slw_err *err);
-void store_write_give(struct slw_store *s);
-
 /* migrate.c */
 enum slw_rc store_migrate(struct slw_store *s, bool fresh, struct slw_err *err);
 /* The applied migrations are the embedded ones, all of them. */

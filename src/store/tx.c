@@ -77,8 +77,8 @@ waiter_wait(struct store_write_lock *w)
     return me.granted;
 }
 
-enum slw_rc
-store_write_take(struct slw_store *s, struct slw_err *err)
+static enum slw_rc
+write_take(struct slw_store *s, struct slw_err *err)
 {
     struct store_write_lock *w = &s->write;
     (void)pthread_mutex_lock(&w->mutex);
@@ -99,8 +99,8 @@ store_write_take(struct slw_store *s, struct slw_err *err)
                     STORE_WAIT_MS / 1000);
 }
 
-void
-store_write_give(struct slw_store *s)
+static void
+write_give(struct slw_store *s)
 {
     struct store_write_lock *w = &s->write;
     (void)pthread_mutex_lock(&w->mutex);
@@ -193,7 +193,7 @@ enum slw_rc
 slw_tx_begin(struct slw_tx *tx, struct slw_store *s, struct slw_err *err)
 {
     SLW_ASSERT(!tx->db);
-    TRY(store_write_take(s, err));
+    TRY(write_take(s, err));
     *tx = (struct slw_tx){s, s->writer, true, store_dry()};
     const enum slw_rc rc = run_sql(tx, SQL_BEGIN_WRITE, "cannot write", err);
     if (rc != SLW_OK)
@@ -241,7 +241,7 @@ slw_tx_done(struct slw_tx *tx)
     store_conn_settle(old.db);
     store_conn_rollback(old.db);
     if (old.write)
-        store_write_give(old.store);
+        write_give(old.store);
     else
         reader_give(old.store, old.db);
 }

@@ -211,7 +211,7 @@ slw_track_file_list(struct slw_tx *tx, struct slw_str folder,
         TRY(next_entry(tx, prefix, from, a, &item, &found, err));
         if (!found)
             break;
-        items = track_grow(a, items, sizeof(*items), count, &cap);
+        items = slw_arena_grow(a, items, sizeof(*items), count, &cap);
         items[count++] = item;
         /* behind a folder's content ("name0"), or just behind a file */
         from = slw_arena_printf(a, "%.*s%.*s%s", SLW_FMT(prefix),

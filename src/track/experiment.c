@@ -279,7 +279,7 @@ slw_track_experiment_tags(struct slw_tx *tx, int64_t id, struct slw_arena *a,
         TRY(slw_stmt_step(&st, &row, err));
         if (!row)
             break;
-        tags = track_grow(a, tags, sizeof(*tags), count, &cap);
+        tags = slw_arena_grow(a, tags, sizeof(*tags), count, &cap);
         tags[count++] =
             (struct slw_kv){slw_col_dup(&st, 0, a), slw_col_dup(&st, 1, a)};
     }
@@ -405,7 +405,7 @@ slw_track_experiment_search(struct slw_tx *tx, const struct slw_track_query *q,
         TRY(slw_stmt_step(&st, &row, err));
         if (!row || count == q->limit)
             break;
-        found = track_grow(a, found, sizeof(*found), count, &cap);
+        found = slw_arena_grow(a, found, sizeof(*found), count, &cap);
         read_row(&st, a, &found[count++]);
     }
     *out = found;

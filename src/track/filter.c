@@ -216,8 +216,8 @@ read_list(struct reader *r, struct slw_filter_clause *c, struct slw_err *err)
                             SLW_FMT(rest_of(r)));
         struct slw_str v = {0};
         TRY(quoted(r, &v, err));
-        c->list = track_grow(r->arena, c->list, sizeof(*c->list), c->list_count,
-                             &cap);
+        c->list = slw_arena_grow(r->arena, c->list, sizeof(*c->list),
+                                 c->list_count, &cap);
         c->list[c->list_count++] = v;
     } while (take_char(r, ','));
     if (!take_char(r, ')'))
@@ -285,7 +285,8 @@ slw_filter_parse(struct slw_str text, struct slw_arena *a,
                             SLW_FILTER_CLAUSE_MAX);
         struct slw_filter_clause c = {0};
         TRY(read_clause(&r, &c, err));
-        f.clauses = track_grow(a, f.clauses, sizeof(*f.clauses), f.count, &cap);
+        f.clauses =
+            slw_arena_grow(a, f.clauses, sizeof(*f.clauses), f.count, &cap);
         f.clauses[f.count++] = c;
         if (at_end(&r))
             break;
@@ -349,8 +350,8 @@ bind_next(struct slw_sql *q)
         q->bind_count = SLW_SQL_BIND_MAX + 1; /* told by slw_sql_prepare */
         return &q->binds[0];
     }
-    q->binds = track_grow(q->arena, q->binds, sizeof(*q->binds), q->bind_count,
-                          &q->bind_cap);
+    q->binds = slw_arena_grow(q->arena, q->binds, sizeof(*q->binds),
+                              q->bind_count, &q->bind_cap);
     q->bind_count++;
     slw_buf_printf(&q->text, "?%zu", q->bind_count);
     return &q->binds[q->bind_count - 1];
@@ -362,8 +363,8 @@ slw_sql_i64(struct slw_sql *q, int64_t v)
     *bind_next(q) = (struct slw_sql_bind){.kind = SLW_BIND_I64, .i = v};
 }
 
-void
-slw_sql_f64(struct slw_sql *q, double v)
+static void
+add_f64(struct slw_sql *q, double v)
 {
     *bind_next(q) = (struct slw_sql_bind){.kind = SLW_BIND_F64, .f = v};
 }
@@ -439,7 +440,7 @@ slw_sql_compare_number(struct slw_sql *q, const char *column,
     slw_sql_add(q, " ");
     slw_sql_add(q, c->op == SLW_OP_NE ? "IS NOT" : slw_filter_op_name(c->op));
     slw_sql_add(q, " ");
-    slw_sql_f64(q, c->number);
+    add_f64(q, c->number);
 }
 
 enum slw_rc

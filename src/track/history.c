@@ -8,6 +8,8 @@
 
 #include "track/track_internal.h"
 
+#include "base/bytes.h"
+
 static const char SQL_POINTS[] =
     "SELECT points FROM track_point WHERE id >= ?1 AND id < ?2 ORDER BY id";
 static const char SQL_LATEST[] =
@@ -16,24 +18,6 @@ static const char SQL_PARAMS[] =
     "SELECT key, value FROM track_param WHERE run = ?1";
 static const char SQL_TAGS[] =
     "SELECT key, value FROM track_tag WHERE run = ?1";
-
-static uint32_t
-get_u32(const uint8_t *p)
-{
-    uint32_t v = 0;
-    for (int i = 3; i >= 0; i--)
-        v = v << 8 | p[i];
-    return v;
-}
-
-static uint64_t
-get_u64(const uint8_t *p)
-{
-    uint64_t v = 0;
-    for (int i = 7; i >= 0; i--)
-        v = v << 8 | p[i];
-    return v;
-}
 
 static double
 sortable(double v)
@@ -92,12 +76,12 @@ slw_track_history(struct slw_tx *tx, struct slw_str run_id, struct slw_str key,
         const uint8_t *p = (const uint8_t *)blob.ptr;
         for (size_t i = 0; i + TRACK_POINT_SIZE <= blob.len;
              i += TRACK_POINT_SIZE) {
-            if (get_u32(p + i) != (uint32_t)key_id)
+            if (slw_get_u32(p + i) != (uint32_t)key_id)
                 continue;
-            uint64_t bits = get_u64(p + i + 4);
+            uint64_t bits = slw_get_u64(p + i + 4);
             struct slw_metric m = {.key = name,
-                                   .at_ms = (int64_t)get_u64(p + i + 12),
-                                   .step = (int64_t)get_u64(p + i + 20)};
+                                   .at_ms = (int64_t)slw_get_u64(p + i + 12),
+                                   .step = (int64_t)slw_get_u64(p + i + 20)};
             memcpy(&m.value, &bits, sizeof(m.value));
             slw_buf_add(&found, &m, sizeof(m));
         }
@@ -124,13 +108,6 @@ metric_by_key(const void *a, const void *b)
                        ((const struct slw_metric *)b)->key);
 }
 
-static int
-kv_by_key(const void *a, const void *b)
-{
-    return slw_str_cmp(((const struct slw_kv *)a)->key,
-                       ((const struct slw_kv *)b)->key);
-}
-
 static enum slw_rc
 latest_read(struct slw_tx *tx, int64_t run, struct track_names *names,
             struct slw_arena *a, struct slw_run_full *out, struct slw_err *err)
@@ -149,7 +126,7 @@ latest_read(struct slw_tx *tx, int64_t run, struct track_names *names,
                                .step = slw_col_i64(&st, 3)};
         TRY(track_name(tx, names, slw_col_i64(&st, 0), &m.key, err));
         out->metrics =
-            track_grow(a, out->metrics, sizeof(m), out->metric_count, &cap);
+            slw_arena_grow(a, out->metrics, sizeof(m), out->metric_count, &cap);
         out->metrics[out->metric_count++] = m;
     }
     if (out->metric_count > 1)
@@ -175,11 +152,11 @@ kv_read(struct slw_tx *tx, const char *sql, int64_t run,
             break;
         struct slw_kv kv = {.value = slw_col_dup(&st, 1, a)};
         TRY(track_name(tx, names, slw_col_i64(&st, 0), &kv.key, err));
-        items = track_grow(a, items, sizeof(*items), count, &cap);
+        items = slw_arena_grow(a, items, sizeof(*items), count, &cap);
         items[count++] = kv;
     }
     if (count > 1)
-        qsort(items, count, sizeof(*items), kv_by_key);
+        qsort(items, count, sizeof(*items), track_kv_compare);
     *out = items;
     *out_count = count;
     return SLW_OK;
@@ -209,26 +186,5 @@ slw_track_run_full(struct slw_tx *tx, struct slw_str id, struct slw_arena *a,
     TRY(slw_track_run_get(tx, id, a, &full.run, err));
     TRY(track_run_fill(tx, number, &names, a, &full, err));
     *out = full;
-    return SLW_OK;
-}
-
-enum slw_rc
-slw_track_run_values(struct slw_tx *tx, struct slw_str run_id,
-                     struct slw_arena *a, struct slw_metric **metrics,
-                     size_t *metric_count, struct slw_kv **params,
-                     size_t *param_count, struct slw_kv **tags,
-                     size_t *tag_count, struct slw_err *err)
-{
-    struct slw_run_full full = {0};
-    struct track_names names = {.arena = a};
-    int64_t number = 0;
-    TRY(track_run_number(tx, run_id, false, &number, err));
-    TRY(track_run_fill(tx, number, &names, a, &full, err));
-    *metrics = full.metrics;
-    *metric_count = full.metric_count;
-    *params = full.params;
-    *param_count = full.param_count;
-    *tags = full.tags;
-    *tag_count = full.tag_count;
     return SLW_OK;
 }

@@ -191,7 +191,7 @@ tags_read(struct slw_tx *tx, int64_t run, int64_t dataset, struct slw_arena *a,
         if (!row)
             return SLW_OK;
         in->tags =
-            track_grow(a, in->tags, sizeof(*in->tags), in->tag_count, &cap);
+            slw_arena_grow(a, in->tags, sizeof(*in->tags), in->tag_count, &cap);
         in->tags[in->tag_count++] =
             (struct slw_kv){slw_col_dup(&st, 0, a), slw_col_dup(&st, 1, a)};
     }
@@ -213,12 +213,14 @@ links_read(struct slw_tx *tx, int64_t run, struct slw_arena *a,
         struct slw_model_link link = {slw_col_dup(&st, 1, a),
                                       slw_col_i64(&st, 2)};
         if (slw_col_i64(&st, 0)) {
-            out->model_outputs = track_grow(a, out->model_outputs, sizeof(link),
-                                            out->model_output_count, &out_cap);
+            out->model_outputs =
+                slw_arena_grow(a, out->model_outputs, sizeof(link),
+                               out->model_output_count, &out_cap);
             out->model_outputs[out->model_output_count++] = link;
         } else {
-            out->model_inputs = track_grow(a, out->model_inputs, sizeof(link),
-                                           out->model_input_count, &in_cap);
+            out->model_inputs =
+                slw_arena_grow(a, out->model_inputs, sizeof(link),
+                               out->model_input_count, &in_cap);
             out->model_inputs[out->model_input_count++] = link;
         }
     }
@@ -247,7 +249,7 @@ track_inputs_read(struct slw_tx *tx, int64_t number, struct slw_arena *a,
         };
         TRY(tags_read(tx, number, slw_col_i64(&st, 6), a, &in, err));
         out->inputs =
-            track_grow(a, out->inputs, sizeof(in), out->input_count, &cap);
+            slw_arena_grow(a, out->inputs, sizeof(in), out->input_count, &cap);
         out->inputs[out->input_count++] = in;
     }
     return links_read(tx, number, a, out, err);

@@ -10,6 +10,8 @@
 
 #include "track/track_internal.h"
 
+#include "base/bytes.h"
+
 static const char SQL_POINT_LAST[] =
     "SELECT max(id) FROM track_point WHERE id >= ?1 AND id < ?2";
 static const char SQL_POINT_ADD[] =
@@ -92,13 +94,6 @@ slw_track_param(struct slw_tx *tx, struct slw_str run_id, struct slw_kv param,
     return SLW_OK;
 }
 
-static int
-kv_by_key(const void *a, const void *b)
-{
-    return slw_str_cmp(((const struct slw_kv *)a)->key,
-                       ((const struct slw_kv *)b)->key);
-}
-
 static enum slw_rc
 params_unique(const struct slw_kv *params, size_t count, struct slw_arena *a,
               struct slw_err *err)
@@ -107,7 +102,7 @@ params_unique(const struct slw_kv *params, size_t count, struct slw_arena *a,
         return SLW_OK;
     struct slw_kv *sorted = SLW_ARENA_NEW(a, struct slw_kv, count);
     memcpy(sorted, params, count * sizeof(*sorted));
-    qsort(sorted, count, sizeof(*sorted), kv_by_key);
+    qsort(sorted, count, sizeof(*sorted), track_kv_compare);
     for (size_t i = 1; i < count; i++) {
         if (slw_str_eq(sorted[i - 1].key, sorted[i].key))
             return slw_fail(
@@ -184,28 +179,14 @@ track_tags_put(struct slw_tx *tx, int64_t run, const struct slw_kv *tags,
 /* ---- metrics ---- */
 
 static void
-put_u32(uint8_t *p, uint32_t v)
-{
-    for (int i = 0; i < 4; i++)
-        p[i] = (uint8_t)(v >> (8 * i));
-}
-
-static void
-put_u64(uint8_t *p, uint64_t v)
-{
-    for (int i = 0; i < 8; i++)
-        p[i] = (uint8_t)(v >> (8 * i));
-}
-
-static void
 pack(const struct point *p, uint8_t *to)
 {
     uint64_t bits;
     memcpy(&bits, &p->value, sizeof(bits));
-    put_u32(to, (uint32_t)p->key);
-    put_u64(to + 4, bits);
-    put_u64(to + 12, (uint64_t)p->at_ms);
-    put_u64(to + 20, (uint64_t)p->step);
+    slw_put_u32(to, (uint32_t)p->key);
+    slw_put_u64(to + 4, bits);
+    slw_put_u64(to + 12, (uint64_t)p->at_ms);
+    slw_put_u64(to + 20, (uint64_t)p->step);
 }
 
 static enum slw_rc

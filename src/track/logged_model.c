@@ -123,7 +123,7 @@ kv_read(struct slw_tx *tx, const char *sql, struct slw_str id,
         TRY(slw_stmt_step(&st, &row, err));
         if (!row)
             break;
-        items = track_grow(a, items, sizeof(*items), count, &cap);
+        items = slw_arena_grow(a, items, sizeof(*items), count, &cap);
         items[count++] =
             (struct slw_kv){slw_col_dup(&st, 0, a), slw_col_dup(&st, 1, a)};
     }
@@ -145,8 +145,8 @@ metrics_read(struct slw_tx *tx, struct slw_logged_model *m, struct slw_arena *a,
         TRY(slw_stmt_step(&st, &row, err));
         if (!row)
             return SLW_OK;
-        m->metrics = track_grow(a, m->metrics, sizeof(*m->metrics),
-                                m->metric_count, &cap);
+        m->metrics = slw_arena_grow(a, m->metrics, sizeof(*m->metrics),
+                                    m->metric_count, &cap);
         m->metrics[m->metric_count++] = (struct slw_model_metric){
             .m = {.key = slw_col_dup(&st, 0, a),
                   .value = slw_col_f64(&st, 1),

@@ -190,7 +190,7 @@ slw_track_logged_search(struct slw_tx *tx, const struct slw_track_query *q,
             TRY(slw_stmt_step(&st, &row, err));
             if (!row || count == q->limit)
                 break;
-            ids = track_grow(a, ids, sizeof(*ids), count, &cap);
+            ids = slw_arena_grow(a, ids, sizeof(*ids), count, &cap);
             ids[count++] = slw_col_dup(&st, 0, a);
         }
     }

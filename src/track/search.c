@@ -359,9 +359,9 @@ fetch_runs(struct plan *p, size_t limit, struct slw_arena *a,
             TRY(slw_stmt_step(&st, &row, err));
             if (!row || count == limit)
                 break;
-            runs = track_grow(a, runs, sizeof(*runs), count, &cap);
-            numbers =
-                track_grow(a, numbers, sizeof(*numbers), count, &number_cap);
+            runs = slw_arena_grow(a, runs, sizeof(*runs), count, &cap);
+            numbers = slw_arena_grow(a, numbers, sizeof(*numbers), count,
+                                     &number_cap);
             runs[count] = (struct slw_run_full){0};
             numbers[count] = slw_col_i64(&st, 0);
             track_run_read(&st, a, &runs[count++].run);

@@ -94,13 +94,6 @@ SLW_MUST_USE enum slw_rc
 slw_track_artifact_put(struct slw_tx *tx, struct slw_str run_id,
                        struct slw_str path, struct slw_str blob_hash,
                        int64_t size, struct slw_err *err);
-/* Latest value of each metric, all params, all tags of a run. */
-SLW_MUST_USE enum slw_rc
-slw_track_run_values(struct slw_tx *tx, struct slw_str run_id,
-                     struct slw_arena *a, struct slw_metric **metrics,
-                     size_t *metric_count, struct slw_kv **params,
-                     size_t *param_count, struct slw_kv **tags,
-                     size_t *tag_count, struct slw_err *err);
 
 /* ---- experiments ---- */
 enum slw_view_stage { SLW_VIEW_ACTIVE, SLW_VIEW_DELETED, SLW_VIEW_ALL };
@@ -418,7 +411,6 @@ void slw_sql_done(struct slw_sql *q);
 /* Append text; then values, each of which also appends its "?n". */
 void slw_sql_add(struct slw_sql *q, const char *text);
 void slw_sql_i64(struct slw_sql *q, int64_t v);
-void slw_sql_f64(struct slw_sql *q, double v);
 void slw_sql_str(struct slw_sql *q, struct slw_str v);
 /* "<column> <op> <value>" for a text column; LIKE is case-sensitive. */
 void slw_sql_compare_text(struct slw_sql *q, const char *column,

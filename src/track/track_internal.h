@@ -8,9 +8,8 @@
 #define TRACK_POINT_SEQ_BITS 24
 #define TRACK_POINT_SIZE 28
 
-/* A growing array in an arena; old copies die with the arena. */
-void *track_grow(struct slw_arena *a, void *items, size_t item_size,
-                 size_t count, size_t *cap);
+/* For qsort: struct slw_kv by key. */
+int track_kv_compare(const void *a, const void *b);
 
 /* Short key of a run.  Errors NOT_FOUND; INVALID when `active` and the run
  * is deleted. */

@@ -1,24 +1,10 @@
-/* util.c -- small things of this room: growing arrays, names as numbers,
- * checks of keys and paths, names for those who give none. */
+/* util.c -- small things of this room: names as numbers, checks of keys and
+ * paths, names for those who give none. */
 #include "track/track_internal.h"
 
 static const char SQL_KEY_FIND[] = "SELECT id FROM track_key WHERE name = ?1";
 static const char SQL_KEY_ADD[] = "INSERT INTO track_key(name) VALUES(?1)";
 static const char SQL_KEY_NAME[] = "SELECT name FROM track_key WHERE id = ?1";
-
-void *
-track_grow(struct slw_arena *a, void *items, size_t item_size, size_t count,
-           size_t *cap)
-{
-    if (count < *cap)
-        return items;
-    size_t grown = *cap ? *cap * 2 : 8;
-    void *out = slw_arena_alloc_many(a, item_size, grown);
-    if (count)
-        memcpy(out, items, item_size * count);
-    *cap = grown;
-    return out;
-}
 
 enum slw_rc
 track_key_find_prepare(struct slw_tx *tx, struct slw_stmt *find,
@@ -153,12 +139,10 @@ key_char_ok(char c)
            (unsigned char)c >= 0x80;
 }
 
-/* Equal to its own POSIX-normalised path, and not going up or from the top. */
+/* No part is empty, "." or "..": it resolves to nothing but itself. */
 static bool
-path_unique(struct slw_str s)
+parts_ok(struct slw_str s)
 {
-    if (slw_str_starts(s, ".."))
-        return false;
     bool more = true;
     while (more) {
         struct slw_str part, rest;
@@ -182,7 +166,7 @@ slw_track_key_check(struct slw_str key, const char *what, struct slw_err *err)
                 "periods (.), spaces ( ), colon(:) and slashes (/).",
                 SLW_FMT(slw_track_cut(key, 100)), what);
     }
-    if (!path_unique(key))
+    if (slw_str_starts(key, "..") || !parts_ok(key))
         return slw_fail(
             err, SLW_INVALID,
             "Invalid value \"%.*s\" for parameter '%s' supplied: Names may be "
@@ -196,18 +180,6 @@ slw_track_key_check(struct slw_str key, const char *what, struct slw_err *err)
     return SLW_OK;
 }
 
-static int
-hex_of(char c)
-{
-    if (c >= '0' && c <= '9')
-        return c - '0';
-    if (c >= 'a' && c <= 'f')
-        return c - 'a' + 10;
-    if (c >= 'A' && c <= 'F')
-        return c - 'A' + 10;
-    return -1;
-}
-
 static bool
 plain_path_ok(struct slw_str s)
 {
@@ -216,15 +188,7 @@ plain_path_ok(struct slw_str s)
             s.ptr[i] == 0x7f)
             return false;
     }
-    bool more = true;
-    while (more) {
-        struct slw_str part, rest;
-        more = slw_str_cut(s, '/', &part, &rest);
-        if (part.len == 0 || slw_str_eqz(part, ".") || slw_str_eqz(part, ".."))
-            return false;
-        s = rest;
-    }
-    return true;
+    return parts_ok(s);
 }
 
 /* Percent-decode in place; the new length. */
@@ -233,9 +197,10 @@ decode_once(char *p, size_t len)
 {
     size_t n = 0;
     for (size_t i = 0; i < len; i++) {
-        if (p[i] == '%' && i + 2 < len && hex_of(p[i + 1]) >= 0 &&
-            hex_of(p[i + 2]) >= 0) {
-            p[n++] = (char)(hex_of(p[i + 1]) * 16 + hex_of(p[i + 2]));
+        if (p[i] == '%' && i + 2 < len && slw_hex_digit(p[i + 1]) >= 0 &&
+            slw_hex_digit(p[i + 2]) >= 0) {
+            p[n++] =
+                (char)(slw_hex_digit(p[i + 1]) * 16 + slw_hex_digit(p[i + 2]));
             i += 2;
         } else {
             p[n++] = p[i];
@@ -278,7 +243,14 @@ track_name_invent(struct slw_arena *a, const char hex[33])
         "otter", "owl",   "perch", "quail", "robin", "seal",  "stoat", "wren"};
     unsigned r = 0;
     for (size_t i = 0; i < 7; i++)
-        r = r * 16 + (unsigned)hex_of(hex[i]);
+        r = r * 16 + (unsigned)slw_hex_digit(hex[i]);
     return slw_arena_printf(a, "%s-%s-%u", how[r % 32], who[r / 32 % 32],
                             r / 1024 % 1000);
+}
+
+int
+track_kv_compare(const void *a, const void *b)
+{
+    return slw_str_cmp(((const struct slw_kv *)a)->key,
+                       ((const struct slw_kv *)b)->key);
 }

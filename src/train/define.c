@@ -392,11 +392,7 @@ slw_train_model_put(struct slw_tx *tx, int64_t now_ms, struct slw_str name,
                     struct slw_str def_json, struct slw_err *err)
 {
     SLW_ASSERT(tx->write);
-    if (!slw_name_ok(name))
-        return slw_fail(err, SLW_INVALID,
-                        "bad model name '%.*s': use letters, digits, '_', '-'"
-                        " and '.', at most 128",
-                        SLW_FMT(name));
+    TRY(slw_name_check(name, "model", err));
     SLW_AUTO(slw_arena, a);
     SLW_AUTO(slw_json, doc);
     enum slw_rc rc = slw_json_parse(&doc, def_json, err);

@@ -61,8 +61,7 @@ train_metrics_write(struct slw_jw *w, const struct slw_metrics *m)
 static int64_t
 day_of(int64_t ms)
 {
-    int64_t day = ms / SLW_DAY_MS;
-    return (day - (ms % SLW_DAY_MS < 0 ? 1 : 0)) * SLW_DAY_MS;
+    return slw_time_index(ms, SLW_DAY_MS) * SLW_DAY_MS;
 }
 
 void

@@ -345,6 +345,12 @@ train_record_end(struct train_search *s, const struct train_entry *chosen,
                          train_model_file(chosen->flavour, chosen->bytes)));
     TRY(train_record_file(s, s->parent_id, "table.json", table, err));
     TRY(train_record_file(s, s->parent_id, file, chosen->bytes, err));
+    if (chosen->flavour == SLW_FLAVOUR_ARNET) {
+        SLW_AUTO(slw_buf, onnx); /* for whoever wants to run it elsewhere */
+        TRY(slw_arnet_to_onnx(chosen->bytes, &onnx, err));
+        TRY(train_record_file(s, s->parent_id, "model/model.onnx",
+                              slw_buf_view(&onnx), err));
+    }
     return parent_end(s, chosen, err);
 }
 

@@ -80,8 +80,9 @@ metric_read(const struct json_t *release, struct train_def *d,
                     SLW_FMT(name));
 }
 
-static enum slw_rc
-pins_read(const struct json_t *release, struct recipe *r, struct slw_err *err)
+enum slw_rc
+slw_train_pins(const struct json_t *release, struct slw_json *out,
+               struct slw_err *err)
 {
     const struct json_t *sets = slw_json_get(release, "datasets");
     SLW_AUTO(slw_buf, text);
@@ -96,7 +97,7 @@ pins_read(const struct json_t *release, struct recipe *r, struct slw_err *err)
         slw_jw_i64(&w, version);
     }
     slw_jw_obj_end(&w);
-    return slw_json_parse(&r->pins, slw_buf_view(&text), err);
+    return slw_json_parse(out, slw_buf_view(&text), err);
 }
 
 static enum slw_rc
@@ -124,7 +125,7 @@ recipe_read(const struct json_t *release, struct slw_arena *a, struct recipe *r,
     TRY(columns_read(release, a, &r->def, err));
     TRY(split_read(release, &r->def, err));
     TRY(metric_read(release, &r->def, err));
-    TRY(pins_read(release, r, err));
+    TRY(slw_train_pins(release, &r->pins, err));
     r->candidate.name = candidate;
     r->candidate.is_script = slw_str_eqz(r->engine, "script");
     if (r->candidate.is_script)

@@ -13,9 +13,9 @@
 
 /* ---- progress ---- */
 
-void
-train_step(struct train_search *s, struct slw_str what, int64_t trial,
-           int64_t trial_count)
+static void
+step_tell(struct train_search *s, struct slw_str what, int64_t trial,
+          int64_t trial_count)
 {
     const double share = (double)s->step_done / (double)s->step_count;
     char best[96] = "", left[48] = "";
@@ -38,8 +38,8 @@ train_step(struct train_search *s, struct slw_str what, int64_t trial,
                          SLW_FMT(what), best, left);
 }
 
-void
-train_step_done(struct train_search *s, struct slw_str name, double value)
+static void
+step_done_tell(struct train_search *s, struct slw_str name, double value)
 {
     s->step_done++;
     if (isnan(value) || (s->best_name.len &&
@@ -163,7 +163,7 @@ trial_run(struct train_search *s, struct train_entry *e, int64_t number,
     e->seconds += t.seconds;
     const double value =
         rc == SLW_OK ? train_metric_of(s->def.metric, &valid) : NAN;
-    train_step_done(s, c->name, value);
+    step_done_tell(s, c->name, value);
     if (rc != SLW_OK) {
         e->failed++;
         e->note = t.note;
@@ -220,10 +220,10 @@ fitted_run(struct train_search *s, struct train_entry *e, struct slw_err *err)
 {
     const int64_t count = trials_of(s, e->candidate);
     for (int64_t i = 1; i <= count; i++) {
-        train_step(s, e->name, i, count);
+        step_tell(s, e->name, i, count);
         TRY(trial_run(s, e, i, err));
     }
-    train_step(s, e->name, 0, 0);
+    step_tell(s, e->name, 0, 0);
     s->step_done++;
     if (!e->has_valid)
         return SLW_OK;
@@ -299,7 +299,7 @@ script_run(struct train_search *s, struct train_entry *e, struct slw_err *err)
     e->params = train_script_params(e->candidate, a);
     struct train_trial t = {
         .candidate = e->candidate, .number = 1, .params = e->params};
-    train_step(s, e->name, 1, 1);
+    step_tell(s, e->name, 1, 1);
     TRY(train_record_open(s, &t, &t.run_id, err));
     e->trials = 1;
     if (script_attempt(s, e, t.run_id, &log, &why) != SLW_OK) {
@@ -312,9 +312,9 @@ script_run(struct train_search *s, struct train_entry *e, struct slw_err *err)
     TRY(train_record_trial(s, &t, &e->run_id, err));
     if (log.len)
         TRY(train_record_file(s, e->run_id, "script.log", log, err));
-    train_step_done(s, e->name,
-                    e->has_valid ? train_metric_of(s->def.metric, &e->valid)
-                                 : NAN);
+    step_done_tell(s, e->name,
+                   e->has_valid ? train_metric_of(s->def.metric, &e->valid)
+                                : NAN);
     s->step_done++;
     return e->has_valid ? train_record_best(s, e, err) : SLW_OK;
 }
@@ -400,8 +400,9 @@ entry_write(struct slw_jw *w, const struct train_entry *e)
     slw_jw_obj_end(w);
 }
 
-struct slw_str
-train_table_text(const struct train_search *s)
+/* The table as JSON text, in the arena. */
+static struct slw_str
+table_text(const struct train_search *s)
 {
     SLW_AUTO(slw_buf, text);
     struct slw_jw w;
@@ -436,7 +437,7 @@ candidates_run(struct train_search *s, struct slw_train_result *out,
     TRY(choose(s, &chosen, err));
     struct slw_train_result r = {.run_id = s->parent_id,
                                  .candidate = chosen->name};
-    r.table = train_table_text(s);
+    r.table = table_text(s);
     TRY(train_release_text(s, chosen, &r.release, err));
     TRY(train_record_end(s, chosen, r.table, err));
     *out = r;

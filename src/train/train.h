@@ -80,6 +80,11 @@ SLW_MUST_USE enum slw_rc slw_train_search(struct slw_job_ctx *ctx,
                                           const struct slw_train_spec *spec,
                                           struct slw_train_result *out,
                                           struct slw_err *err);
+/* The dataset versions a release was trained on: {"prices": 3}.
+ * Errors INVALID: a dataset without its version */
+SLW_MUST_USE enum slw_rc slw_train_pins(const struct json_t *release,
+                                        struct slw_json *out,
+                                        struct slw_err *err);
 /* Rebuild the model of a release from its pins and compare.
  * Out  w gets {"equal": bool, "model": hash, "rebuilt": hash,
  *      "first_difference": "" | "dataset prices" | "features momentum" |

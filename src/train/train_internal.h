@@ -191,11 +191,6 @@ train_fit_rows(const struct train_set *set, enum slw_flavour flavour,
                enum train_metric metric, const struct train_rows *rows,
                const struct train_rows *valid, struct slw_str params,
                int64_t seed, struct train_fit_out *out, struct slw_err *err);
-void train_step(struct train_search *s, struct slw_str what, int64_t trial,
-                int64_t trial_count);
-void train_step_done(struct train_search *s, struct slw_str name, double value);
-/* The table as JSON text, in the arena. */
-struct slw_str train_table_text(const struct train_search *s);
 
 /* ---- scripts (script.c) ---- */
 struct train_script_run {

@@ -5,7 +5,8 @@ FastAPI's framework, as one would write it by hand.
 
 It reads the V2 body of tests/bench/bench.py, predicts in place with XGBoost's
 library and answers in V2.  It does none of what a model server does besides:
-no checks, no record of the prediction, no fallback.
+no checks, no record of the prediction, no fallback.  It is one process, as
+frameworks start by default: on two cores a second one could at best double it.
 """
 import socket
 import sys

@@ -76,6 +76,13 @@ def test_a_word_like_no_command_gets_no_guess():
     assert "did you mean" not in done.stderr and "slipway help" in done.stderr
 
 
+def test_help_of_a_group_lists_it_and_exits_0():
+    for args in (["data", "--help"], ["help", "data"]):
+        done = run(*args)
+        assert done.returncode == 0 and "slipway data add" in done.stdout
+        assert done.stderr == ""
+
+
 def test_a_group_without_its_second_word_lists_the_group():
     done = run("data")
     assert done.returncode == 2
@@ -87,8 +94,10 @@ def test_a_group_without_its_second_word_lists_the_group():
 @pytest.mark.parametrize("args, words", [
     (["status", "--nope"], "unknown option --nope"),
     (["train"], "something is missing: MODEL"),
+    (["train", ""], "an argument is empty: MODEL"),
     (["train", "a", "b"], "too much: b"),
     (["train", "a", "--seed"], "a value is missing behind --seed"),
+    (["train", "a", "--no-wait=1"], "no value belongs to --no-wait=1"),
 ])
 def test_what_is_typed_wrongly_exits_2_with_the_usage(args, words):
     done = run(*args)
@@ -175,7 +184,8 @@ def test_a_port_in_use_is_a_sentence_that_names_it(tmp_path, server):
 def test_two_servers_cannot_share_a_folder(server):
     done = run("up", "--data", server.data, "--listen", "127.0.0.1:0")
     assert done.returncode == 1
-    assert str(server.data) in done.stderr.splitlines()[-1]
+    assert f"{server.data}: another slipway server" in \
+        done.stderr.splitlines()[-1]
     assert server.call("GET", "/health").status == 200
 
 
@@ -250,9 +260,38 @@ def test_data_get_leaves_no_file_behind_when_there_is_no_such_version(
     assert not (tmp_path / "none.parquet").exists()
 
 
+def test_data_get_writes_only_what_a_name_says(tmp_path, shops):
+    for args in (("data", "get", "sales", "sales.json"),
+                 ("features", "export", "recent", "recent.txt")):
+        done = shops.cli(*args, check=False)
+        assert done.returncode == 1
+        assert ".parquet or .csv" in one_sentence(done.stderr)
+    name = 'a "quoted" name.csv'
+    assert shops.cli_json("data", "get", "sales", name) == {"file": name}
+    assert (tmp_path / name).exists()
+
+
+def test_a_dataset_without_a_version_has_no_times(shops):
+    shops.post("/api/v1/sources/later", {"event_time": "day"}, "PUT")
+    row = [d for d in shops.cli_json("data", "list")["datasets"]
+           if d["name"] == "later"][0]
+    assert row["version"] == 0 and row["known_at_ms"] is None
+    assert "1970" not in shops.cli("data", "list").stdout
+    assert "known_at_ms: 20" in shops.cli("data", "show", "sales").stdout
+
+
+def test_an_empty_file_is_named(tmp_path, shops):
+    (tmp_path / "empty.csv").write_text("")
+    done = shops.cli("data", "add", "sales", "empty.csv", check=False)
+    assert one_sentence(done.stderr).strip() == "slipway: empty.csv is empty"
+
+
 def test_a_file_that_is_not_there_is_named(shops):
     done = shops.cli("data", "add", "sales", "missing.csv", check=False)
     assert done.returncode == 1 and "missing.csv" in one_sentence(done.stderr)
+    done = shops.cli("data", "add", "sales", shops.dir, check=False)
+    assert done.returncode == 1
+    assert "is a folder, not a file" in one_sentence(done.stderr)
 
 
 def test_the_features_commands(shops):
@@ -262,6 +301,9 @@ def test_the_features_commands(shops):
     assert "SELECT" in json.dumps(shops.cli_json("features", "show", "recent"))
     online = shops.cli_json("features", "get", "recent", "A", "B")
     assert online["metadata"]["feature_names"][0] == "shop"
+    lines = shops.cli("features", "get", "recent", "A", "B").stdout.split("\n")
+    assert lines[0].split() == ["entity", "feature", "value"]
+    assert [ln.split()[0] for ln in lines[1:-1]] == ["A"] * 4 + ["B"] * 4
     past = shops.cli_json("features", "history", "recent", "A", "2023-02-10",
                           "2023-03-10")
     assert len(past["rows"]) == 2
@@ -333,7 +375,8 @@ def test_an_error_with_json_is_json_and_a_sentence(shops):
 def test_the_model_and_deployment_commands(shops):
     table = shops.cli_json("train", "next-amount", "--trials", "1")
     assert {r["candidate"] for r in table["table"]} >= {"xgboost"}
-    shops.cli("train", "next-amount", "--seed", "12")
+    said = shops.cli("train", "next-amount", "--seed", "12").stdout
+    assert "slipway gate next-amount/2" in said
     assert len(shops.cli_json("models", "show", "next-amount")["versions"]) == 2
     assert shops.cli_json("models", "version", "next-amount", "1")
     assert shops.cli_json("models", "lineage", "next-amount", "1")
@@ -349,7 +392,9 @@ def test_the_model_and_deployment_commands(shops):
     shops.cli("rollback", "next-amount", "--why", "wrong on Mondays")
     shops.cli("withdraw", "next-amount")
     shops.cli("restore", "next-amount")
-    shops.cli("drill", "next-amount", "nan")
+    assert shops.cli("drill", "next-amount", "nan").stdout == "nan\n"
+    assert shops.cli_json("deployments", "show", "next-amount")[
+        "drill"] == "nan"
     assert "fallback" in shops.cli("predict", "next-amount", "A").stdout
     shops.cli("drill", "next-amount", "off")
     state = shops.cli_json("deployments", "show", "next-amount")
@@ -362,6 +407,84 @@ def test_the_model_and_deployment_commands(shops):
         alias["version"].get("version") == 1
     bad = shops.cli("drill", "next-amount", "fire", check=False)
     assert bad.returncode == 1 and "nan" in one_sentence(bad.stderr)
+
+
+def test_what_the_gate_refused_is_deployed_only_by_force(shops):
+    shops.applied(shops.yaml.replace("fallback: 0,", "fallback: 0.99,"))
+    shops.train()
+    name = "next-amount"
+    assert shops.cli_json("gate", f"{name}/1")["verdict"] == "refused"
+    for words in (("deploy", name, 1), ("canary", name, 1, "10%"),
+                  ("alias", name, "champion", 1)):
+        done = shops.cli(*words, check=False)
+        assert done.returncode == 1
+        assert "refused" in one_sentence(done.stderr)
+        assert "--force" in done.stderr
+    answer = shops.call("POST", f"/api/v1/deployments/{name}/deploy",
+                        {"version": 1})
+    assert answer.status == 409
+    shops.cli("deploy", name, 1, "--force", "--why", "a person decided")
+    shops.cli("withdraw", name)
+    assert "refused" in shops.cli("restore", name, check=False).stderr
+    shops.cli("restore", name, "--force")
+    shops.cli("alias", name, "champion", 1, "--force")
+
+
+def test_runs_of_all_experiments_and_ended_jobs_without_promises(shops):
+    shops.train()
+    assert shops.cli_json("runs", "list") == shops.cli_json(
+        "runs", "list", "next-amount")
+    assert [j["note"] for j in shops.cli_json("jobs", "list")["jobs"]
+            if j["state"] == "succeeded" and j["note"]] == []
+
+
+def test_a_failed_job_says_why_in_the_list(shops):
+    started = shops.post("/api/v1/models/next-amount/train",
+                         {"as_of": "2023-01-05"})
+    row = shops.job(started["job"])
+    assert row["state"] == "failed"
+    for words in (("jobs", "list"), ("status",)):
+        said = shops.cli(*words).stdout
+        assert row["error"]["message"][:60] in said and '"code"' not in said
+
+
+def test_labels_of_a_file(shops, tmp_path):
+    def put(text):
+        (tmp_path / "labels.csv").write_text(text)
+        return shops.cli("labels", "add", "next-amount", "labels.csv",
+                         "--json", check=False)
+    head = '"key","event_time",value\n'
+    good = put(head + '"A, the ""first""",2023-09-28,0.3\nB,2023-09-28,1\n')
+    assert json.loads(good.stdout) == {"received": 2, "changed": 2}
+    for text, words in [("", "labels.csv holds no labels"),
+                        (head, "holds no labels"),
+                        ("A,2023-09-28\n", "labels.csv:1: wanted"),
+                        ('"A"x,2023-09-28,1\n', "labels.csv:1: wanted"),
+                        ("B,2023-09-28,1\nA,soon,1\n", "labels.csv:2: ")]:
+        done = put(text)
+        assert done.returncode == 1
+        assert words in one_sentence(done.stderr)
+
+
+def test_drift_needs_its_ranges_and_columns_that_exist(shops):
+    assert run("drift", "recent").returncode == 2
+    ranges = ("--reference", "2023-01-10..2023-08-31", "--window",
+              "2023-09-01..2023-09-30")
+    found = shops.cli_json("drift", "recent", *ranges, "--columns",
+                           "amount_lag0")
+    assert [c["name"] for c in found["columns"]] == ["amount_lag0"]
+    done = shops.cli("drift", "recent", *ranges, "--columns", "amount,nope",
+                     check=False)
+    assert done.returncode == 1 and "'nope'" in one_sentence(done.stderr)
+
+
+@pytest.mark.parametrize("monitor, words", [
+    ("{window: 4d, drift: {alpha: 0.05}}", "5 days"),
+    ("{window: 9d, performance: {metric: mae, window: 7d}}", "8 days")])
+def test_a_window_that_could_never_be_judged_is_refused(shops, monitor, words):
+    answer = shops.apply(shops.yaml + f"monitors:\n  next-amount: {monitor}\n")
+    assert answer.status == 400
+    assert words in answer.text and "slipway.yaml:" in answer.text
 
 
 # ---- tokens ----

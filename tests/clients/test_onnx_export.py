@@ -12,6 +12,8 @@ import onnx
 import onnxruntime
 import pytest
 
+from conftest import SHOPS_YAML, Shops
+
 
 def tool(*args):
     folder = os.environ["SLIPWAY_TEST_TOOLS"]
@@ -20,7 +22,7 @@ def tool(*args):
     return json.loads(done.stdout)
 
 
-def run(path, rows):
+def run_file(path, rows):
     session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
     return session, session.run(["output"], {"input": numpy.array(rows, dtype=numpy.float32)})[0]
 
@@ -29,7 +31,7 @@ def run(path, rows):
 def test_onnx_runtime_answers_as_our_own_evaluator(tmp_path, hidden, used):
     path = tmp_path / "net.onnx"
     ours = tool("make", hidden, used, 5 + hidden, path)
-    _, theirs = run(path, ours["rows"])
+    _, theirs = run_file(path, ours["rows"])
     assert theirs.shape == (50, 1)
     spread = numpy.std(ours["answers"])
     assert spread > 0.1  # the network says something
@@ -43,7 +45,7 @@ def test_the_file_is_valid_onnx_of_the_promised_shape(tmp_path):
     model = onnx.load(str(path))
     onnx.checker.check_model(model, full_check=True)
     assert [(o.domain, o.version) for o in model.opset_import] == [("", 13)]
-    session, _ = run(path, [[0.0] * 9])
+    session, _ = run_file(path, [[0.0] * 9])
     (given,), (answer,) = session.get_inputs(), session.get_outputs()
     assert (given.name, given.shape, given.type) == ("input", ["N", 9], "tensor(float)")
     assert (answer.name, answer.shape, answer.type) == ("output", ["N", 1], "tensor(float)")
@@ -52,6 +54,28 @@ def test_the_file_is_valid_onnx_of_the_promised_shape(tmp_path):
 def test_one_row_and_many_rows_agree(tmp_path):
     path = tmp_path / "net.onnx"
     ours = tool("make", 16, 9, 3, path)
-    _, many = run(path, ours["rows"])
+    _, many = run_file(path, ours["rows"])
     for row, answer in zip(ours["rows"], many):
-        numpy.testing.assert_allclose(run(path, [row])[1][0], answer, rtol=1e-5)
+        numpy.testing.assert_allclose(run_file(path, [row])[1][0], answer, rtol=1e-5)
+
+
+def test_a_trained_network_leaves_an_onnx_file_that_answers_as_the_server(
+        tmp_path):
+    yaml = SHOPS_YAML.replace(
+        "xgboost: {eta: [0.05, 0.3, log], max_depth: [2, 4], rounds: 20}",
+        "arnet: {lags: [2, 3], lag_prefix: amount_lag, hidden: 4, epochs: 10}")
+    with Shops(tmp_path, yaml=yaml) as s:
+        s.train().deploy(1)
+        run = s.get("/api/v1/models/next-amount/versions/1")["version"]["run_id"]
+        path = tmp_path / "net.onnx"
+        path.write_bytes(s.call(
+            "GET", f"/get-artifact?run_uuid={run}&path=model/model.onnx").body)
+        names = s.get("/v2/models/next-amount")["parameters"]["columns"]
+        rows = numpy.random.default_rng(1).uniform(80, 160, (20, len(names)))
+        answer = s.post("/v2/models/next-amount/infer", {"inputs": [{
+            "name": "features", "shape": list(rows.shape), "datatype": "FP64",
+            "data": rows.ravel().tolist()}]})
+        assert answer["parameters"]["served_by"] == "champion"
+        _, theirs = run_file(path, rows)
+        numpy.testing.assert_allclose(theirs[:, 0],
+                                      answer["outputs"][0]["data"], rtol=1e-5)

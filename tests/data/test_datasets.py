@@ -1,5 +1,6 @@
 """Datasets over HTTP: formats in, versions, what other people's readers get
 back, and what is refused."""
+import gzip
 import io
 import json
 
@@ -91,6 +92,55 @@ def test_csv_parquet_and_json_of_the_same_rows_are_the_same_version(data):
         row = data.added("sales", text, name)
         assert row["unchanged"] is True, (name, row)
     assert len(data.get("/api/v1/datasets/sales")["versions"]) == 1
+
+
+def test_gzip_goes_in_as_what_it_holds(data):
+    first = data.added("sales", CSV)
+    rows = [{"day": d, "shop": "A", "amount": 1.5} for d in
+            ("2023-09-01", "2023-09-02")]
+    lines = "\n".join(json.dumps(r) for r in rows).encode()
+    again = data.added("sales", gzip.compress(CSV.encode()), "rows.csv.gz")
+    assert again["unchanged"] is True and again["hash"] == first["hash"]
+    again = data.added("sales", gzip.compress(CSV.encode()), "rows")
+    assert again["unchanged"] is True
+    made = data.added("sales", gzip.compress(lines), "rows.jsonl.gz")
+    assert (made["version"], made["row_count"]) == (2, 2)
+
+
+def test_gzip_that_was_cut_off_is_refused_and_not_read_in_part(data):
+    text = "day,shop,amount\n" + "".join(
+        f"2023-09-01,S{i * 7919 % 100003},{i}\n" for i in range(20000))
+    whole = gzip.compress(text.encode())
+    damaged = whole[:-6] + bytes(6)
+    for bytes_ in (whole[:len(whole) // 2], whole[:-4], damaged):
+        refused(data.add("sales", bytes_, "rows.csv.gz"),
+                "rows.csv.gz: the gzip file is damaged or was cut off")
+    no_version(data)
+
+
+def test_times_written_as_text_in_parquet_are_times(data):
+    table = io.BytesIO()
+    pandas.DataFrame({"day": ["2023-09-01", "2023-09-02"], "shop": ["A", "A"],
+                      "note": ["2023-09-01", "x"]}).to_parquet(table)
+    made = data.added("sales", table.getvalue(), "rows.parquet")
+    kinds = {c["name"]: c["type"] for c in data.get(
+        "/api/v1/datasets/sales/versions/1")["schema"]}
+    assert made["row_count"] == 2
+    assert kinds == {"day": "DATE", "shop": "VARCHAR", "note": "VARCHAR"}
+
+
+def test_a_declared_type_reads_the_text_of_json_and_parquet(data):
+    declare(data, types={"amount": "number"})
+    data.added("sales", '[{"day": "2023-09-01", "shop": "A", "amount": "12"}]',
+               "rows.json")
+    table = io.BytesIO()
+    pandas.DataFrame({"day": ["2023-09-01"], "shop": ["A"],
+                      "amount": ["12"]}).to_parquet(table)
+    again = data.added("sales", table.getvalue(), "rows.parquet")
+    assert again["unchanged"] is True
+    refused(data.add("sales", '[{"day": "2023-09-01", "shop": "A",'
+                     ' "amount": "much"}]', "rows.json"),
+            "rows.json, row 1, column 'amount': 'much' is not a number")
 
 
 def test_duckdb_reads_the_file_of_a_version(data, tmp_path):
@@ -229,6 +279,30 @@ def test_known_at_may_not_lie_in_the_future_or_before_the_version_before(data):
 def test_a_broken_line_is_refused_with_file_and_line(data):
     broken = CSV.replace("2023-09-02,A,3,\n", "2023-09-02,A,3,x,y,z,zz\n")
     refused(data.add("sales", broken, "august.csv"), "august.csv", "4")
+    no_version(data)
+
+
+@pytest.mark.parametrize("name, content, message", [
+    ("a.csv", b"day,shop,caf\xe9\n2023-09-01,A,1\n",
+     "a.csv, line 1 is not UTF-8: convert the file first"),
+    ("a.csv", b"\n\nday,shop\n2023-09-01,A\n",
+     "a.csv, line 1 is empty: the first line must be a header"),
+    ("a.csv", CSV.encode("utf-16"),
+     "a.csv: neither UTF-8 text nor Parquet: convert the file first"),
+    ("a.bin", bytes(range(256)),
+     "a.bin: neither UTF-8 text nor Parquet: convert the file first"),
+    ("a.jsonl", b'{"day": "2023-09-01"}\n{"day" "x"}\n{"day": "2023-09-02"}\n',
+     """a.jsonl, line 2 is no JSON: '{"day" "x"}'"""),
+    ("a.json", b'[{"day": "2023-09-01"}, {"day": "2023',
+     "a.json: not readable as JSON: Malformed JSON, unexpected end of data"),
+    ("a.json", b"[]", "a.json holds no rows: a list of objects is wanted, or"
+     " one object a line"),
+    ("a.parquet", b"PAR1" + bytes(100),
+     "a.parquet: not readable as Parquet: No magic bytes found at end"),
+])
+def test_what_cannot_be_read_is_refused_by_the_name_of_the_users_file(
+        data, name, content, message):
+    assert refused(data.add("sales", content, name)) == message
     no_version(data)
 
 

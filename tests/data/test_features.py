@@ -1,4 +1,7 @@
 """Features over HTTP: what was known when, and Feast's online request."""
+import datetime
+import random
+
 import pytest
 
 from conftest import Server
@@ -172,10 +175,89 @@ def test_a_wrong_online_request_is_refused(feats):
             ({"features": [], "entities": {"shop": ["A"]}}, 400),
             ({"features": ["recent"]}, 400),
             ({"features": ["recent"], "entities": {"shop": "A"}}, 400),
+            ({"features": ["recent"], "entities": {"town": ["A"]}}, 400),
             ({"features": ["recent"], "entities": {"shop": [{}]}}, 400)]:
         answer = feats.call("POST", "/get-online-features", body)
         assert answer.status == status, (body, answer.text)
         assert answer.json["error"]
+
+
+def test_a_view_that_was_never_materialized_says_so(feats):
+    assert feats.get("/api/v1/features/recent")["materialized_at_ms"] is None
+    answer = feats.call("POST", "/get-online-features", {
+        "features": ["recent:now"], "entities": {"shop": ["A"]}})
+    assert answer.status == 404
+    assert "'recent' has no values yet: materialize it" in answer.json["error"]
+
+
+def test_whole_numbers_are_keys_too(tmp_path):
+    with Server(tmp_path, "--clock", CLOCK) as s:
+        s.post("/api/v1/sources/sales", {"entity": "shop", "event_time": "day"},
+               "PUT")
+        s.added("sales", "day,shop,amount\n2023-09-30,7,1\n2023-09-30,10,2\n")
+        view(s)
+        s.done(s.post("/api/v1/features/materialize"))
+        got = s.post("/get-online-features", {
+            "features": ["recent:now"], "entities": {"shop": [10, 7, "7"]}})
+        assert got["results"][0]["values"] == [10, 7, "7"]
+        assert got["results"][1]["values"] == [2, 1, 1]
+
+
+def test_a_broken_view_does_not_hold_up_the_others(feats):
+    view(feats, ttl_ms=30 * 86400000)
+    view(feats, "broken", sql="SELECT shop, day, nothing FROM sales")
+    more = CSV + "2023-09-22,A,999\n"
+    feats.added("sales", more, known_at="2023-09-30")
+    feats.idle()
+    got = feats.post("/get-online-features", {
+        "features": ["recent:now"], "entities": {"shop": ["A"]}})
+    assert got["results"][1]["values"] == [999]
+    job = [j for j in feats.get("/api/v1/jobs")["jobs"]
+           if j["kind"] == "flow.refresh"][0]
+    views = {v["name"]: v for v in feats.get(
+        f"/api/v1/jobs/{job['id']}")["result"]["views"]}
+    assert "nothing" in views["broken"]["error"]
+    # Asked for by hand, it is an error.
+    row = feats.job(feats.post("/api/v1/features/materialize")["job"])
+    assert row["state"] == "failed" and "broken" in row["error"]["message"]
+
+
+def test_the_join_equals_one_written_by_hand(tmp_path):
+    """Late rows, a time to live and shuffled rows against a plain loop."""
+    rng = random.Random(5)
+    start = datetime.datetime(2023, 1, 1)
+    rows = []
+    for s in "ABC":
+        for d in sorted(rng.sample(range(200), 60)):
+            at = start + datetime.timedelta(hours=12 * d)
+            late = rng.choice([1, 1, 1, 5, 90])
+            rows.append((s, at, at + datetime.timedelta(hours=late),
+                         rng.randrange(1000)))
+    text = "shop,at_time,known,amount\n" + "".join(
+        f"{s},{at}Z,{known}Z,{v}\n" for s, at, known, v in rows)
+    asked = [(rng.choice("ABCD"),
+              start + datetime.timedelta(hours=rng.randrange(2600)))
+             for _ in range(400)]
+    with Server(tmp_path, "--clock", CLOCK) as s:
+        s.post("/api/v1/sources/sales", {
+            "entity": "shop", "event_time": "at_time", "known_time": "known"},
+            "PUT")
+        s.added("sales", text)
+        view(s, event_time="at_time", ttl_ms=2 * 86400000,
+             sql="SELECT shop, at_time, amount FROM sales")
+        got = history(s, [{"shop": e, "event_time": f"{t}Z".replace(" ", "T")}
+                          for e, t in asked])
+    want = []
+    for entity, t in asked:
+        known, best = start, None
+        for _, at, k, v in (r for r in rows if r[0] == entity):
+            known = max(known, k)  # a feature row waits for its late rows
+            if at <= t and known <= t:
+                best = (at, v)
+        fresh = best and t - best[0] <= datetime.timedelta(days=2)
+        want.append(best[1] if fresh else None)
+    assert [r["amount"] for r in got] == want
+    assert 50 < sum(v is not None for v in want) < 400
 
 
 def test_a_whole_view_can_be_downloaded_and_leaves_nothing_behind(feats):

@@ -146,7 +146,7 @@ def test_new_data_retrain_gate_and_canary_without_a_hand(tmp_path):
         world.next_day(world.swing)
         last = decisions(s)[0]
         assert not last["fired"]
-        assert "1 days of new data since sales@6" in last["reason"], last
+        assert "1 day of new data since sales@6" in last["reason"], last
 
 
 def test_worse_than_the_rule_and_refused_the_rule_serves(tmp_path):

@@ -161,6 +161,17 @@ durations_have_a_unit(void **state)
 }
 
 static void
+a_time_before_1970_lies_in_the_day_it_is_of(void **state)
+{
+    assert_int_equal(slw_time_index(0, SLW_DAY_MS), 0);
+    assert_int_equal(slw_time_index(SLW_DAY_MS - 1, SLW_DAY_MS), 0);
+    assert_int_equal(slw_time_index(SLW_DAY_MS, SLW_DAY_MS), 1);
+    assert_int_equal(slw_time_index(-1, SLW_DAY_MS), -1);
+    assert_int_equal(slw_time_index(-SLW_DAY_MS, SLW_DAY_MS), -1);
+    assert_int_equal(slw_time_index(-SLW_DAY_MS - 1, SLW_DAY_MS), -2);
+}
+
+static void
 a_manual_clock_moves_only_forward(void **state)
 {
     struct slw_err err;
@@ -195,6 +206,7 @@ main(void)
         cmocka_unit_test(times_are_written_with_milliseconds_only_where_needed),
         cmocka_unit_test(every_instant_survives_the_way_through_text),
         cmocka_unit_test(durations_have_a_unit),
+        cmocka_unit_test(a_time_before_1970_lies_in_the_day_it_is_of),
         cmocka_unit_test(a_manual_clock_moves_only_forward),
         cmocka_unit_test(the_system_clock_runs_and_cannot_be_set),
     };

@@ -103,17 +103,14 @@ missing_files_are_not_found_and_named(void **state)
     const char *path = slw_path(&f.arena, dir, "no/such");
     SLW_AUTO(slw_buf, b);
     int64_t size = 7;
-    char hex[65] = "kept";
     assert_fails(slw_file_get(path, 10, &b, &f.err), SLW_NOT_FOUND, f.err,
                  "no/such': No such file");
     assert_fails(slw_file_size(path, &size, &f.err), SLW_NOT_FOUND, f.err,
                  "no/such");
-    assert_fails(slw_file_sha256(path, hex, &f.err), SLW_NOT_FOUND, f.err,
-                 "no/such");
+    assert_fails(slw_dir_sync(path, &f.err), SLW_NOT_FOUND, f.err, "no/such");
     assert_fails(slw_file_put(path, SLW_STR("x"), &f.err), SLW_NOT_FOUND, f.err,
                  "no/such");
     assert_int_equal(size, 7);
-    assert_string_equal(hex, "kept");
     assert_false(slw_file_exists(path));
     assert_ok(slw_file_remove(path, &f.err), f.err);
 }
@@ -221,22 +218,6 @@ commit_moves_a_finished_file_between_folders(void **state)
     assert_fails(slw_file_commit(from, to, &f.err), SLW_NOT_FOUND, f.err,
                  "from/tmp");
     assert_true(slw_file_exists(to));
-}
-
-static void
-sha256_of_a_file_equals_the_published_value(void **state)
-{
-    SLW_AUTO(fixture, f);
-    const char *path = slw_path(&f.arena, dir, "million");
-    char *a = slw_alloc(1000000); /* FIPS 180: a million times 'a' */
-    memset(a, 'a', 1000000);
-    assert_ok(slw_file_put(path, (struct slw_str){a, 1000000}, &f.err), f.err);
-    slw_free(a);
-    char hex[65];
-    assert_ok(slw_file_sha256(path, hex, &f.err), f.err);
-    assert_string_equal(
-        hex,
-        "cdc76e5c9914fb9281a1c7e284d73e67f1809a48a497200e046d39ccc7112cd0");
 }
 
 static void
@@ -387,7 +368,6 @@ main(void)
         cmocka_unit_test(a_process_killed_while_writing_leaves_a_whole_file),
         cmocka_unit_test(a_full_disk_is_said_in_words),
         cmocka_unit_test(commit_moves_a_finished_file_between_folders),
-        cmocka_unit_test(sha256_of_a_file_equals_the_published_value),
         cmocka_unit_test(
             folders_are_made_with_parents_and_removed_with_content),
         cmocka_unit_test(each_entry_is_visited_in_byte_order_until_one_fails),

@@ -114,6 +114,22 @@ arena_strings_are_copies_with_a_nul_behind(void **state)
 }
 
 static void
+an_array_in_an_arena_grows_and_keeps_its_items(void **state)
+{
+    SLW_AUTO(slw_arena, a);
+    int *items = NULL;
+    size_t cap = 0;
+    for (int i = 0; i < 1000; i++) {
+        items = slw_arena_grow(&a, items, sizeof *items, (size_t)i, &cap);
+        assert_true((size_t)i < cap);
+        items[i] = i;
+    }
+    for (int i = 0; i < 1000; i++)
+        assert_int_equal(items[i], i);
+    assert_int_equal(cap, 1024);
+}
+
+static void
 buffer_grows_and_always_ends_in_nul(void **state)
 {
     SLW_AUTO(slw_buf, b);
@@ -163,6 +179,7 @@ main(void)
         cmocka_unit_test(arena_room_shrinks_to_nothing_at_the_limit),
         cmocka_unit_test(arena_aborts_past_its_limit_and_on_overflow),
         cmocka_unit_test(arena_strings_are_copies_with_a_nul_behind),
+        cmocka_unit_test(an_array_in_an_arena_grows_and_keeps_its_items),
         cmocka_unit_test(buffer_grows_and_always_ends_in_nul),
         cmocka_unit_test(buffer_over_its_limit_is_a_state_reported_once),
     };

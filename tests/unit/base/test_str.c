@@ -2,6 +2,7 @@
 #include "base/base.h"
 
 #include "base/rng.h"
+#include "base/bytes.h"
 #include "tests/slw_test.h"
 
 #define S(z) slw_str_of(z)
@@ -272,6 +273,65 @@ names_are_safe_in_paths_and_urls(void **state)
 }
 
 static void
+a_bad_name_is_told_with_what_it_names(void **state)
+{
+    struct slw_err err;
+    assert_ok(slw_name_check(SLW_STR("a.b-c_1"), "view", &err), err);
+    assert_fails(slw_name_check(SLW_STR("a b"), "view", &err), SLW_INVALID, err,
+                 "bad view name 'a b'");
+}
+
+static void
+strings_are_the_same_in_any_case(void **state)
+{
+    assert_true(slw_str_same(SLW_STR("aZ09_"), SLW_STR("Az09_")));
+    assert_true(slw_str_same((struct slw_str){0}, SLW_STR("")));
+    assert_false(slw_str_same(SLW_STR("ab"), SLW_STR("abc")));
+    assert_false(slw_str_same(SLW_STR("["), SLW_STR("{"))); /* behind Z, z */
+}
+
+static void
+sql_names_a_table_as_a_whole_word(void **state)
+{
+    const struct slw_str name = SLW_STR("prices");
+    static const char *const yes[] = {"prices", "SELECT 1 FROM Prices p",
+                                      "xprices, prices", "(prices)"};
+    static const char *const no[] = {"", "price", "prices2", "my_prices",
+                                     "prices_"};
+    for (size_t i = 0; i < ARRAY_LEN(yes); i++)
+        assert_true(slw_sql_names(slw_str_of(yes[i]), name));
+    for (size_t i = 0; i < ARRAY_LEN(no); i++)
+        assert_false(slw_sql_names(slw_str_of(no[i]), name));
+    assert_false(slw_sql_names(name, SLW_STR("")));
+}
+
+static void
+hex_digits_go_both_ways(void **state)
+{
+    const uint8_t bytes[] = {0, 0x1f, 0xa9, 0xff};
+    char text[2 * sizeof bytes + 1];
+    slw_hex_text(bytes, sizeof bytes, text);
+    assert_string_equal(text, "001fa9ff");
+    assert_int_equal(slw_hex_digit('F'), 15);
+    assert_int_equal(slw_hex_digit('a'), 10);
+    assert_int_equal(slw_hex_digit('g'), -1);
+    assert_int_equal(slw_hex_digit('@'), -1);
+    assert_int_equal(slw_hex_digit('\0'), -1);
+}
+
+static void
+whole_numbers_are_stored_little_endian(void **state)
+{
+    uint8_t bytes[9] = {0}; /* from an odd address on */
+    slw_put_u64(bytes + 1, UINT64_C(0x0102030405060708));
+    assert_memory_equal(bytes + 1, "\x08\x07\x06\x05\x04\x03\x02\x01", 8);
+    assert_true(slw_get_u64(bytes + 1) == UINT64_C(0x0102030405060708));
+    slw_put_u32(bytes + 1, UINT32_MAX - 1);
+    assert_memory_equal(bytes + 1, "\xfe\xff\xff\xff\x04", 5);
+    assert_true(slw_get_u32(bytes + 1) == UINT32_MAX - 1);
+}
+
+static void
 distance_counts_single_edits(void **state)
 {
     assert_int_equal(slw_str_distance(S("kitten"), S("sitting")), 3);
@@ -304,6 +364,11 @@ main(void)
         cmocka_unit_test(utf8_accepts_the_edges_of_every_length),
         cmocka_unit_test(utf8_refuses_overlong_surrogates_strays_and_stumps),
         cmocka_unit_test(names_are_safe_in_paths_and_urls),
+        cmocka_unit_test(a_bad_name_is_told_with_what_it_names),
+        cmocka_unit_test(strings_are_the_same_in_any_case),
+        cmocka_unit_test(sql_names_a_table_as_a_whole_word),
+        cmocka_unit_test(hex_digits_go_both_ways),
+        cmocka_unit_test(whole_numbers_are_stored_little_endian),
         cmocka_unit_test(distance_counts_single_edits),
     };
     return cmocka_run_group_tests_name("base/str", tests, NULL, NULL);

@@ -9,6 +9,16 @@
 #define NOW_MS INT64_C(1693526400000) /* 2023-09-01 */
 #define REQUESTS 20                   /* of a rollout step */
 
+static enum slw_rc
+predict(struct slw_serve *s, struct slw_str deployment,
+        const struct slw_predict_in *in, struct slw_arena *a,
+        struct slw_predict_out *out, struct slw_err *err)
+{
+    SLW_AUTO(slw_serving, v);
+    TRY(slw_serving_begin(&v, s, deployment, 0, err));
+    return slw_serving_predict(s, &v, in, a, out, err);
+}
+
 static const char YAML[] =
     "project: p\n"
     "sources:\n"
@@ -373,9 +383,7 @@ ask(struct house *h, int count, double b)
                                           .row_count = 1,
                                           .column_count = 2};
         out = (struct slw_predict_out){.y = &y};
-        assert_ok(
-            slw_serve_predict(h->serve, SLW_STR("d"), &in, &a, &out, &err),
-            err);
+        assert_ok(predict(h->serve, SLW_STR("d"), &in, &a, &out, &err), err);
     }
     return out.by;
 }
@@ -693,7 +701,7 @@ new_data_is_counted_from_what_was_trained_on(void **state)
     job_ends(h, "flow.refresh", "{}");
     settle(h);
     assert_decision(h, 0, "new_data", false,
-                    "1 days of new data since prices@3");
+                    "1 day of new data since prices@3");
 }
 
 static void

@@ -162,7 +162,6 @@ a_rule_is_a_model_and_never_relative(void **state)
                              SLW_STR("coalesce(a, 10) * b / \"odd name\""),
                              &err),
               err);
-    assert_int_equal(slw_model_flavour(m), SLW_FLAVOUR_RULE);
     assert_true(slw_str_eqz(slw_model_signature(m)->columns[4], "Close"));
     struct slw_model *other = slw_model_ref(m);
     slw_model_unref(m);

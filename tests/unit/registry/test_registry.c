@@ -180,14 +180,6 @@ a_version_is_found_by_number_alias_newest_and_release(void **state)
                                                    slw_str_of(absent[i]),
                                                    &f->arena, &v, &err),
                          SLW_NOT_FOUND);
-    assert_ok(slw_registry_version_by_release(&f->tx, SLW_STR("r1"), &f->arena,
-                                              &v, &err),
-              err);
-    assert_int_equal(v.version, 1);
-    assert_int_equal(v.alias_count, 1);
-    assert_fails(slw_registry_version_by_release(&f->tx, SLW_STR(""), &f->arena,
-                                                 &v, &err),
-                 SLW_NOT_FOUND, err, "release");
 }
 
 static void

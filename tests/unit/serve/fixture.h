@@ -22,6 +22,16 @@ struct fixture {
     struct slw_serve *serve;
 };
 
+static inline enum slw_rc
+predict(struct slw_serve *s, struct slw_str deployment,
+        const struct slw_predict_in *in, struct slw_arena *a,
+        struct slw_predict_out *out, struct slw_err *err)
+{
+    SLW_AUTO(slw_serving, v);
+    TRY(slw_serving_begin(&v, s, deployment, 0, err));
+    return slw_serving_predict(s, &v, in, a, out, err);
+}
+
 static inline void
 fixture_open(struct fixture *f)
 {
@@ -138,7 +148,7 @@ ask(struct fixture *f, const char *key, double a, double b, double *y,
     const struct slw_predict_in in = {
         .key = slw_str_of(key), .x = x, .row_count = 1, .column_count = 2};
     *out = (struct slw_predict_out){.y = y};
-    return slw_serve_predict(f->serve, SLW_STR("d"), &in, &arena, out, err);
+    return predict(f->serve, SLW_STR("d"), &in, &arena, out, err);
 }
 
 static inline double

@@ -55,9 +55,8 @@ an_unknown_deployment_is_not_found(void **state)
     SLW_AUTO(slw_arena, a);
     struct slw_predict_out out = {0};
     const struct slw_predict_in in = {.x = x, .row_count = 1};
-    assert_fails(
-        slw_serve_predict(f->serve, SLW_STR("nope"), &in, &a, &out, &err),
-        SLW_NOT_FOUND, err, "'nope'");
+    assert_fails(predict(f->serve, SLW_STR("nope"), &in, &a, &out, &err),
+                 SLW_NOT_FOUND, err, "'nope'");
     assert_fails(slw_serve_act(f->serve, NOW_MS, SLW_STR("nope"),
                                SLW_SERVE_DEPLOY, 1, 0, -1, SLW_STR(""), &err),
                  SLW_NOT_FOUND, err, "'nope'");

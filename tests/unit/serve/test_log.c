@@ -1,6 +1,7 @@
 /* test_log.c -- the prediction log: what was answered is kept, through
  * reopening, torn tails, many segments and kill -9. */
 #include "serve/serve.h"
+#include "tests/fsync_seen.h"
 #include "tests/slw_test.h"
 
 #include "tests/unit/serve/fixture.h"
@@ -63,9 +64,16 @@ say(struct fixture *f, const char *key, const char *id, int64_t event_ms,
                                       .x = x,
                                       .row_count = 1};
     struct slw_predict_out out = {0};
-    assert_ok(
-        slw_serve_predict(f->serve, SLW_STR("d"), &in, &arena, &out, &err),
-        err);
+    assert_ok(predict(f->serve, SLW_STR("d"), &in, &arena, &out, &err), err);
+}
+
+static void
+the_name_of_a_new_segment_is_synced(void **state)
+{
+    struct fixture *f = *state;
+    fsync_forget();
+    do_act(f, SLW_SERVE_DEPLOY, 1, 0);
+    assert_true(fsync_saw("/predictions/d"));
 }
 
 static void
@@ -242,9 +250,7 @@ a_full_segment_is_followed_by_the_next(void **state)
                                           .row_count = ROWS};
         struct slw_predict_out out = {0};
         slw_arena_reset(&a);
-        assert_ok(
-            slw_serve_predict(f->serve, SLW_STR("d"), &in, &a, &out, &err),
-            err);
+        assert_ok(predict(f->serve, SLW_STR("d"), &in, &a, &out, &err), err);
     }
     assert_int_equal(scan(f, INT64_MIN, INT64_MAX).count, ROWS * CALLS);
     fixture_close(f); /* the flusher seals the first on its way out */
@@ -372,6 +378,7 @@ int
 main(void)
 {
     const struct CMUnitTest tests[] = {
+        T(the_name_of_a_new_segment_is_synced),
         T(everything_of_an_answer_is_kept),
         T(a_fallback_is_kept_with_what_the_model_said),
         T(a_scan_takes_a_range_of_event_times),

@@ -76,7 +76,7 @@ look(struct fixture *f, const char *key, int64_t event_ms,
     const struct slw_predict_in in = {.key = slw_str_of(key),
                                       .event_ms = event_ms};
     *out = (struct slw_predict_out){.y = y};
-    return slw_serve_predict(f->serve, SLW_STR("d"), &in, &a, out, err);
+    return predict(f->serve, SLW_STR("d"), &in, &a, out, err);
 }
 
 static void

@@ -75,9 +75,8 @@ a_sticky_key_routes_in_the_place_of_the_key(void **state)
                                               .x = x,
                                               .row_count = 1};
             struct slw_predict_out out = {0};
-            assert_ok(
-                slw_serve_predict(f->serve, SLW_STR("d"), &in, &a, &out, &err),
-                err);
+            assert_ok(predict(f->serve, SLW_STR("d"), &in, &a, &out, &err),
+                      err);
             canary[k] += out.by == SLW_BY_CANARY;
         }
     }
@@ -96,11 +95,10 @@ a_version_can_be_asked_for(void **state)
     struct slw_predict_out out = {0};
     do_act(f, SLW_SERVE_DEPLOY, 1, 0);
     do_act(f, SLW_SERVE_CANARY, 2, 0.0001);
-    assert_ok(slw_serve_predict(f->serve, SLW_STR("d"), &in, &a, &out, &err),
-              err);
+    assert_ok(predict(f->serve, SLW_STR("d"), &in, &a, &out, &err), err);
     assert_near(out.y[0], 103, 0);
     in.version = 3;
-    assert_fails(slw_serve_predict(f->serve, SLW_STR("d"), &in, &a, &out, &err),
+    assert_fails(predict(f->serve, SLW_STR("d"), &in, &a, &out, &err),
                  SLW_NOT_FOUND, err, "version 3 is not live");
 }
 
@@ -129,8 +127,7 @@ one_bad_row_does_not_fail_its_neighbours(void **state)
     const struct slw_predict_in in = {.x = x, .row_count = 3};
     struct slw_predict_out out = {0};
     do_act(f, SLW_SERVE_DEPLOY, 3, 0);
-    assert_ok(slw_serve_predict(f->serve, SLW_STR("d"), &in, &a, &out, &err),
-              err);
+    assert_ok(predict(f->serve, SLW_STR("d"), &in, &a, &out, &err), err);
     assert_near(out.y[0], 2, 0);
     assert_near(out.y[1], -6, 0);
     assert_near(out.y[2], 4, 0);
@@ -165,9 +162,11 @@ fire_drills_show_each_fallback(void **state)
         err);
     answer(f, "k", 1, 2, &out);
     assert_string_equal(out.reason, "late");
+    assert_string_equal(slw_serve_drill_mode(f->serve, SLW_STR("d")), "slow");
     assert_ok(
-        slw_serve_drill(f->serve, NOW_MS, SLW_STR("d"), SLW_STR(""), &err),
+        slw_serve_drill(f->serve, NOW_MS, SLW_STR("d"), SLW_STR("off"), &err),
         err);
+    assert_string_equal(slw_serve_drill_mode(f->serve, SLW_STR("d")), "off");
     do_act(f, SLW_SERVE_WITHDRAW, 0, 0);
     assert_near(answer(f, "k", 1, 2, &out), -1, 0);
     assert_string_equal(out.reason, "withdrawn");
@@ -190,8 +189,7 @@ an_answer_that_comes_too_late_is_the_rules(void **state)
                                     slw_mono_ns() - INT64_C(61000000000)};
     struct slw_predict_out out = {0};
     do_act(f, SLW_SERVE_DEPLOY, 1, 0); /* 60 s */
-    assert_ok(slw_serve_predict(f->serve, SLW_STR("d"), &in, &a, &out, &err),
-              err);
+    assert_ok(predict(f->serve, SLW_STR("d"), &in, &a, &out, &err), err);
     assert_near(out.y[0], -1, 0);
     assert_string_equal(out.reason, "late");
 }
@@ -244,7 +242,7 @@ columns_that_do_not_fit_are_refused(void **state)
     struct slw_predict_in in = {.x = x, .row_count = 1, .column_count = 3};
     struct slw_predict_out out = {0};
     do_act(f, SLW_SERVE_DEPLOY, 1, 0);
-    assert_fails(slw_serve_predict(f->serve, SLW_STR("d"), &in, &a, &out, &err),
+    assert_fails(predict(f->serve, SLW_STR("d"), &in, &a, &out, &err),
                  SLW_INVALID, err, "3 columns were given, version 1 takes 2");
 }
 
@@ -367,7 +365,7 @@ load_main(void *arg)
         struct slw_predict_out out = {0};
         slw_arena_reset(&a);
         enum slw_rc rc =
-            slw_serve_predict(l->f->serve, SLW_STR("d"), &in, &a, &out, &err);
+            predict(l->f->serve, SLW_STR("d"), &in, &a, &out, &err);
         /* Whatever is live just then: its own answer under its own number. */
         const bool right = rc == SLW_OK && out.by != SLW_BY_FALLBACK &&
                            ((out.version == 1 && out.y[0] == 3) ||
