@@ -92,7 +92,7 @@ quietly() {
     # Without the lock (9): what a package starts in the background must not keep it.
     "$@" >"$log" 2>&1 </dev/null 9>&- && return
     tail -n 15 "$log" >&2
-    die "$what failed (the end of $log is above). Where it is a network error, run this again when the network is back; behind a company's proxy, apt, pip (PIP_CERT) and npm (NODE_EXTRA_CA_CERTS) must know it first."
+    die "$what failed (the end of $log is above). Where it is a network error, run this again when the network is back; behind a company's proxy, its certificate must be among the system's (update-ca-certificates), or in the files PIP_CERT and NODE_EXTRA_CA_CERTS name."
 }
 
 # ---- Debian packages ----------------------------------------------------------------------
@@ -181,11 +181,15 @@ fetch_pip() {
     downloaded "$name" >/dev/null || die "pip fetched $name but no file in .deps/dl has the hash of deps/pins.txt."
 }
 
-# fetch_npm NAME: NAME's archive into .deps/dl, by npm; its scripts are not run
+# fetch_npm NAME: NAME's archive into .deps/dl, by npm; its scripts are not run. npm knows only
+# the certificates it was built with; those of a company's proxy are in the system's file.
 fetch_npm() {
-    local name=$1 part=$deps/npm.part
+    local name=$1 part=$deps/npm.part system_certs=/etc/ssl/certs/ca-certificates.crt
     downloaded "$name" >/dev/null && return
     step_tools
+    if [ -z "${NODE_EXTRA_CA_CERTS:-}" ] && [ -e "$system_certs" ]; then
+        export NODE_EXTRA_CA_CERTS=$system_certs
+    fi
     say "  fetching $name $(pin "$name" version) ($(numfmt --to=si --suffix=B "$(pin "$name" bytes)")) …"
     rm -rf "$part"
     mkdir -p "$part"
