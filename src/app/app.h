@@ -129,6 +129,7 @@ int app_predict(struct app_args *a);
 int app_labels(struct app_args *a);
 int app_window(struct app_args *a);
 int app_flow_run(struct app_args *a);
+int app_rehearse(struct app_args *a);
 int app_job(struct app_args *a);
 int app_clock(struct app_args *a);
 int app_token(struct app_args *a);

@@ -408,6 +408,20 @@ const struct app_command app_commands[] = {
      .help = "retrain a model now: snapshot, train, gate, canary",
      .example = "slipway flow run next-range --until gate",
      .fn = app_flow_run},
+    {.name = "rehearse",
+     .synopsis = "[slipway.yaml]",
+     .word_max = -1,
+     .options = "!from=DATE !to=DATE policy=FILE… deployment=NAME workers=N"
+                " requests=N data=DIR again",
+     .help = "live through past days under several policies, and compare",
+     .example =
+         "slipway rehearse examples/tech-stocks/slipway.yaml --from 2019-01-01"
+         " --to 2023-12-29\n\n"
+         "  Built-in policies: notebook (trained once, never again, no gate),"
+         " slipway (as\n  the project declares) and rule (the fallback alone);"
+         " --policy FILE adds one.\n  Ctrl-C stops after the day; the same"
+         " command goes on.  --again starts anew.",
+     .fn = app_rehearse},
     {.name = "flow list",
      .synopsis = "",
      .options = "model=NAME limit=N",

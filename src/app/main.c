@@ -6,6 +6,7 @@
 #include "app/app.h"
 #include "api/api.h"
 #include "base/proc.h"
+#include "rehearse/rehearse.h"
 
 #include <signal.h>
 #include <unistd.h>
@@ -342,6 +343,8 @@ main(int argc, char **argv)
         return child_command(argc, argv);
     if (strcmp(argv[1], "exec") == 0)
         return exec_command(argc, argv);
+    if (strcmp(argv[1], "rehearse-child") == 0 && argc == 4)
+        return slw_rehearse_child_main(argv[2], argv[3]);
     if (strcmp(argv[1], "--version") == 0 || strcmp(argv[1], "version") == 0) {
         puts("slipway " SLIPWAY_VERSION);
         return APP_OK;

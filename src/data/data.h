@@ -114,6 +114,27 @@ SLW_MUST_USE enum slw_rc slw_data_export_task(struct slw_store *s, void *app,
 SLW_MUST_USE enum slw_rc slw_data_ingest_job(struct slw_job_ctx *ctx,
                                              struct slw_err *err);
 
+/* ---- history by the day, for a rehearsal ----
+ * The rows of a version, counted by when they became known. */
+struct slw_arrival {
+    int64_t known_ms;     /* the rows so far are those known by then … */
+    int64_t row_count;    /* … so many … */
+    int64_t event_max_ms; /* … the newest about this instant */
+};
+/* In a process that may load DuckDB: one entry for each UTC day on which rows
+ * became known; known_ms is the day's last millisecond.  In the arena. */
+SLW_MUST_USE enum slw_rc
+slw_data_arrivals(struct slw_store *s, const struct slw_dataset *d,
+                  struct slw_arena *a, struct slw_arrival **out,
+                  size_t *out_count, struct slw_err *err);
+/* The next version of d's name: the same file, of which rows known after the
+ * arrival do not count (who reads it cuts at as_of).  Announced as any other.
+ * In     d->hash must be a blob of this store */
+SLW_MUST_USE enum slw_rc slw_data_arrive(struct slw_tx *tx, int64_t now_ms,
+                                         const struct slw_dataset *d,
+                                         const struct slw_arrival *arrival,
+                                         struct slw_err *err);
+
 /* In a child: make each named dataset version a view of that name in `sc`,
  * with column "known_time_ms" (BIGINT) added: known_time column, else event
  * time + known_after_ms; the event-time column keeps its type.

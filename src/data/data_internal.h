@@ -173,5 +173,9 @@ void data_dataset_fields(struct slw_jw *w, const struct slw_dataset *d,
 SLW_MUST_USE enum slw_rc data_dataset_insert(struct slw_tx *tx,
                                              struct slw_dataset *d,
                                              struct slw_err *err);
+/* Event "data.version_added". */
+SLW_MUST_USE enum slw_rc data_announce(struct slw_tx *tx, int64_t now_ms,
+                                       const struct slw_dataset *d,
+                                       struct slw_err *err);
 
 #endif

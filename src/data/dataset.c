@@ -5,6 +5,7 @@
 #include "data/data_internal.h"
 
 #include "base/hash.h"
+#include "store/event.h"
 
 #define COLUMNS                                                                \
     "id, name, version, parent, hash, size, new_size, chunk_count, row_count," \
@@ -351,4 +352,23 @@ data_dataset_insert(struct slw_tx *tx, struct slw_dataset *d,
     TRY(slw_stmt_run(&put, err));
     d->id = slw_tx_last_id(tx);
     return SLW_OK;
+}
+
+enum slw_rc
+data_announce(struct slw_tx *tx, int64_t now_ms, const struct slw_dataset *d,
+              struct slw_err *err)
+{
+    SLW_AUTO(slw_buf, payload);
+    struct slw_jw w;
+    slw_jw_init(&w, &payload);
+    slw_jw_obj(&w);
+    slw_jw_kstr(&w, "name", d->name);
+    slw_jw_ki64(&w, "version", d->version);
+    slw_jw_kstr(&w, "hash", d->hash);
+    slw_jw_ki64(&w, "rows", d->row_count);
+    slw_jw_ki64(&w, "event_max_ms", d->event_max_ms);
+    slw_jw_ki64(&w, "known_at_ms", d->known_at_ms);
+    slw_jw_obj_end(&w);
+    return slw_event_emit(tx, now_ms, "data.version_added", d->name,
+                          slw_buf_view(&payload), err);
 }

@@ -10,7 +10,6 @@
 #include "base/buf.h"
 #include "base/file.h"
 #include "store/blob.h"
-#include "store/event.h"
 
 struct ingest {
     struct slw_job_ctx *ctx;
@@ -379,25 +378,6 @@ version_make(struct ingest *in, struct slw_err *err)
 /* ---- commit ---- */
 
 static enum slw_rc
-announce(struct slw_tx *tx, const struct ingest *in, struct slw_err *err)
-{
-    const struct slw_dataset *d = &in->made;
-    SLW_AUTO(slw_buf, payload);
-    struct slw_jw w;
-    slw_jw_init(&w, &payload);
-    slw_jw_obj(&w);
-    slw_jw_kstr(&w, "name", d->name);
-    slw_jw_ki64(&w, "version", d->version);
-    slw_jw_kstr(&w, "hash", d->hash);
-    slw_jw_ki64(&w, "rows", d->row_count);
-    slw_jw_ki64(&w, "event_max_ms", d->event_max_ms);
-    slw_jw_ki64(&w, "known_at_ms", d->known_at_ms);
-    slw_jw_obj_end(&w);
-    return slw_event_emit(tx, in->ctx->now_ms, "data.version_added", d->name,
-                          slw_buf_view(&payload), err);
-}
-
-static enum slw_rc
 finish(struct slw_tx *tx, const struct ingest *in, const struct slw_dataset *d,
        bool unchanged, struct slw_err *err)
 {
@@ -431,7 +411,7 @@ commit(struct ingest *in, struct slw_err *err)
     in->made.parent = newest.version;
     in->made.version = newest.version + 1;
     TRY(data_dataset_insert(&tx, &in->made, err));
-    TRY(announce(&tx, in, err));
+    TRY(data_announce(&tx, in->ctx->now_ms, &in->made, err));
     TRY(finish(&tx, in, &in->made, false, err));
     return slw_tx_commit(&tx, err);
 }

@@ -60,6 +60,8 @@ struct slw_frame_spec {
     int64_t as_of_ms;          /* only what was known by then */
     struct slw_str extra_sql;  /* expression(s) over the source's row added
                                   as columns after the features, or "" */
+    struct slw_memo *memo;     /* answer from it; NULL: compute */
+    bool guard_quarters;       /* look for peeks at one instant a quarter too */
 };
 struct slw_frame {
     size_t row_count, column_count;
@@ -67,6 +69,7 @@ struct slw_frame {
     double *x;               /* [row_count][column_count]; NaN missing */
     double *y;               /* [row_count]; NaN: label not known by as_of */
     int64_t *event_ms;       /* ascending; ties by entity */
+    int64_t *known_ms;       /* the row's decision time */
     int64_t *label_known_ms; /* when y is known; INT64_MAX: not yet */
     struct slw_str *entity;
     struct slw_str entity_column;
@@ -81,6 +84,14 @@ SLW_MUST_USE enum slw_rc slw_features_frame(struct slw_store *s,
                                             struct slw_arena *a,
                                             struct slw_frame *out,
                                             struct slw_err *err);
+/* ---- frames kept between jobs (memo.c) ---- */
+/* For a process that runs many jobs over the same data, up to a last instant:
+ * the frame is computed once and cut for each question.
+ * Owner: one thread; frames live as long as the memo. */
+struct slw_memo;
+struct slw_memo *slw_memo_new(int64_t horizon_ms);
+void slw_memo_free(struct slw_memo *m);
+
 /* Task "features.historical": {"views": [names], "as_of_ms", "rows":
  * [{"symbol": "AAPL", "event_time": "2023-08-31", …}], or "path" of a CSV or
  * Parquet, "out_path"}: point-in-time join onto the caller's rows, order and

@@ -22,6 +22,8 @@
 #define FEATURES_VIEWS_MAX 256
 #define FEATURES_ROWS_MAX ((size_t)50000000)
 #define FEATURES_CALLER_ROWS_MAX 100000
+#define FEATURES_GUARD_MAX 200 /* instants the look-ahead guard looks at */
+#define FEATURES_EVENT_MIN_MS (-(int64_t)4000000000000000) /* any */
 
 /* ---- definition.c ---- */
 struct features_lag {
@@ -60,6 +62,7 @@ struct features_world {
     struct slw_store *store;
     struct slw_arena *a;
     int64_t as_of_ms;
+    bool guard_quarters;             /* see slw_frame_spec */
     struct features_source *sources; /* those that are used */
     size_t source_count;
 };
@@ -122,6 +125,15 @@ SLW_MUST_USE enum slw_rc features_join(struct features_world *w,
 /* ", v0."close" AS "close", ..." of all tables. */
 void features_columns_sql(struct slw_buf *sql, const struct features_table *t,
                           size_t count, struct slw_arena *a);
+
+/* ---- frame.c, memo.c ---- */
+void features_frame_hash(struct slw_frame *f);
+SLW_MUST_USE enum slw_rc features_memo_frame(struct slw_memo *m,
+                                             struct slw_store *s,
+                                             const struct slw_frame_spec *spec,
+                                             struct slw_arena *a,
+                                             struct slw_frame *out,
+                                             struct slw_err *err);
 
 /* ---- view.c ---- */
 SLW_MUST_USE enum slw_rc

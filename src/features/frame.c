@@ -222,8 +222,8 @@ hash_str(struct slw_hasher *h, struct slw_str s)
     slw_hasher_add(h, s.ptr, s.len);
 }
 
-static void
-frame_hash(struct slw_frame *f)
+void
+features_frame_hash(struct slw_frame *f)
 {
     struct slw_hasher h = {0};
     slw_hasher_init(&h);
@@ -287,14 +287,16 @@ frame_take(struct frame_job *j, const struct slw_scan_result *r,
 {
     struct slw_arena *a = j->w.a;
     struct slw_frame f = {.row_count = r->row_count};
-    /* The result: entity, event, y, known, then the matrix' columns. */
-    const size_t skip = 4;
+    /* The result: entity, event, y, known, decision time, then the matrix'
+     * columns. */
+    const size_t skip = 5;
     f.column_count = r->col_count - skip;
     TRY(frame_size_check(j, f.row_count, f.column_count, err));
     f.columns = SLW_ARENA_NEW(a, struct slw_str, f.column_count + 1);
     f.x = SLW_ARENA_NEW(a, double, f.row_count *f.column_count + 1);
     f.y = SLW_ARENA_NEW(a, double, f.row_count + 1);
     f.event_ms = SLW_ARENA_NEW(a, int64_t, f.row_count + 1);
+    f.known_ms = SLW_ARENA_NEW(a, int64_t, f.row_count + 1);
     f.label_known_ms = SLW_ARENA_NEW(a, int64_t, f.row_count + 1);
     f.entity = SLW_ARENA_NEW(a, struct slw_str, f.row_count + 1);
     f.entity_column = j->source->entity;
@@ -310,9 +312,10 @@ frame_take(struct frame_job *j, const struct slw_scan_result *r,
          * cost more than these bytes. */
         f.entity[i] = slw_arena_str(a, r->cols[0].str[i]);
         f.event_ms[i] = r->cols[1].i64[i];
+        f.known_ms[i] = r->cols[4].i64[i];
     }
     labels_fill(j, r, &f);
-    frame_hash(&f);
+    features_frame_hash(&f);
     *out = f;
     return SLW_OK;
 }
@@ -325,7 +328,7 @@ frame_query(struct frame_job *j, struct slw_frame *out, struct slw_err *err)
     TRY(features_join(&j->w, j->tables, j->keys, j->table_count, &from, err));
     SLW_AUTO(slw_buf, sql);
     slw_buf_z(&sql, "SELECT s.slw_entity, s.slw_event, s.slw_y,"
-                    " s.slw_known");
+                    " s.slw_known, s.slw_t");
     features_columns_sql(&sql, j->tables, j->table_count, a);
     for (size_t i = 0; i < j->extra_count; i++) {
         const struct slw_str name = slw_sql_name(a, j->extra[i]);
@@ -374,8 +377,11 @@ slw_features_frame(struct slw_store *s, const struct slw_frame_spec *spec,
                    struct slw_arena *a, struct slw_frame *out,
                    struct slw_err *err)
 {
+    if (spec->memo)
+        return features_memo_frame(spec->memo, s, spec, a, out, err);
     SLW_AUTO(frame_job, j);
     j.spec = spec;
+    j.w.guard_quarters = spec->guard_quarters;
     struct features_def *defs = NULL;
     TRY(defs_read(spec, a, &defs, &j.table_count, err));
     struct slw_str *sqls = SLW_ARENA_NEW(a, struct slw_str, j.table_count + 1);

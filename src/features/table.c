@@ -17,7 +17,8 @@
  * instant.  No row up to there may differ from the row that all the data give:
  * where one does, its value depends on later rows, and the view is refused by
  * the name of the feature.  (A sample, not a proof: a peek that changes no
- * value at any of the three instants passes.) */
+ * value at any of the instants passes.  A rehearsal adds the last instant of
+ * every quarter.) */
 #include "features/features_internal.h"
 
 #include <math.h>
@@ -327,31 +328,40 @@ ahead_refuse(const struct features_table *t, const struct difference *d,
                     isnan(d->full) ? "missing" : full);
 }
 
+/* Does any row up to an instant differ when nothing later is there? */
+static enum slw_rc
+ahead_look(struct features_world *w, const struct features_table *t,
+           int64_t at_ms, struct slw_err *err)
+{
+    struct difference d;
+    TRY(cut_make(w, t, 't', at_ms, SLW_STR(""), err));
+    TRY(cut_compare(
+        w, t, slw_arena_printf(w->a, "slw_event <= %lld", (long long)at_ms), &d,
+        err));
+    return d.found ? ahead_refuse(t, &d, err) : SLW_OK;
+}
+
 static enum slw_rc
 ahead_guard(struct features_world *w, const struct features_table *t,
             struct slw_err *err)
 {
     struct slw_scan_result r;
-    TRY(slw_scan_query(&w->sc, 1, w->a, &r,
-                       SLW_STR("SELECT quantile_disc(slw_event, 0.25),"
-                               " quantile_disc(slw_event, 0.5),"
-                               " quantile_disc(slw_event, 0.75)"
-                               " FROM slw_out.raw"),
-                       err));
-    if (r.cols[0].is_null[0])
-        return SLW_OK;
-    for (size_t i = 0; i < 3; i++) {
-        const int64_t at_ms = r.cols[i].i64[0];
-        if (i > 0 && at_ms == r.cols[i - 1].i64[0])
-            continue;
-        TRY(cut_make(w, t, 't', at_ms, SLW_STR(""), err));
-        struct difference d;
-        TRY(cut_compare(
-            w, t, slw_arena_printf(w->a, "slw_event <= %lld", (long long)at_ms),
-            &d, err));
-        if (d.found)
-            return ahead_refuse(t, &d, err);
-    }
+    const char *quarters =
+        w->guard_quarters
+            ? " UNION SELECT max(slw_event) FROM slw_out.raw GROUP BY"
+              " slw_event // 7889400000"
+            : "";
+    TRY(slw_scan_query(
+        &w->sc, FEATURES_GUARD_MAX, w->a, &r,
+        slw_arena_printf(w->a,
+                         "SELECT slw_at FROM (SELECT unnest(quantile_disc("
+                         "slw_event, [0.25, 0.5, 0.75])) AS slw_at FROM"
+                         " slw_out.raw%s) WHERE slw_at IS NOT NULL GROUP BY"
+                         " slw_at ORDER BY slw_at DESC LIMIT %d",
+                         quarters, FEATURES_GUARD_MAX),
+        err));
+    for (size_t i = 0; i < r.row_count; i++)
+        TRY(ahead_look(w, t, r.cols[0].i64[i], err));
     return SLW_OK;
 }
 

@@ -49,6 +49,14 @@ bool slw_flow_idle(struct slw_flow *f);
 SLW_MUST_USE enum slw_rc
 slw_project_parse(struct slw_str file, struct slw_str yaml, struct slw_arena *a,
                   struct slw_str *out_json, struct slw_err *err);
+/* The file as it stands, as JSON: no check of what it says.  JSON is YAML, so
+ * what is made of it may be applied again.
+ * Errors INVALID: it is no YAML */
+SLW_MUST_USE enum slw_rc slw_project_raw(struct slw_str file,
+                                         struct slw_str yaml,
+                                         struct slw_arena *a,
+                                         struct slw_str *out_json,
+                                         struct slw_err *err);
 /* Declare everything of a project in one transaction (then deployments);
  * what is unchanged stays untouched.
  * In   file for messages; folder: of the yaml on this machine, or "", where
@@ -69,6 +77,8 @@ SLW_MUST_USE enum slw_rc slw_project_get(struct slw_tx *tx, struct slw_arena *a,
  * it is a CONFLICT that names it.
  * In  spec JSON {"model", "as_of_ms"?, "pins"?, "seed"?, "trials"?,
  *     "until": "train"|"gate"|"canary"|"promote" (default promote),
+ *     "search": "full"|"reuse" (the last search's best parameters, fitted
+ *     again; a full one where there was none),
  *     "reason"?} */
 SLW_MUST_USE enum slw_rc slw_flow_run_start(struct slw_flow *f, int64_t now_ms,
                                             const struct json_t *spec,
@@ -98,7 +108,8 @@ SLW_MUST_USE enum slw_rc slw_flow_decisions(struct slw_tx *tx,
                                             struct slw_err *err);
 
 /* ---- jobs of this room (registered by app) ---- */
-/* "flow.train": {"model", "as_of_ms", "pins"?, "seed"?, "trials"?, "url"}:
+/* "flow.train": {"model", "as_of_ms", "pins"?, "seed"?, "trials"?,
+ * "params"?, "url"}:
  * search, release, registered version, alias "challenger"; all in the job's
  * last transaction.  Result {"model","version","release","candidate","table",
  * "run_id"}. */

@@ -93,6 +93,7 @@ SLW_MUST_USE enum slw_rc flow_decision_add(struct slw_tx *tx, int64_t now_ms,
 struct flow_policy {
     struct slw_str name, model, deployment, when_refused;
     bool on_drift, on_performance;
+    bool reuse; /* fit the parameters of the last search again */
     int64_t new_data_ms, every_ms; /* 0: no such trigger */
     int64_t cooldown_ms, updated_at_ms;
 };

@@ -144,7 +144,8 @@ frame_build(struct gate *g, struct contender *c, struct slw_err *err)
     struct slw_frame_spec spec = {.pins = g->pins.root,
                                   .views =
                                       slw_json_get(c->doc.root, "features"),
-                                  .extra_sql = SLW_STR("")};
+                                  .extra_sql = SLW_STR(""),
+                                  .memo = g->ctx->memo};
     int64_t valid_to_ms = 0;
     TRY(slw_json_need_str(target, "of", &spec.spine_source, err));
     TRY(slw_json_need_str(target, "sql", &spec.target_sql, err));

@@ -100,8 +100,63 @@ pins_words(const struct json_t *pins, struct slw_arena *a)
     return slw_arena_str(a, slw_buf_view(&b));
 }
 
+/* {"arnet": {…}, …} of a search's table: each candidate's best parameters. */
 static struct slw_str
-train_spec(struct move *m, int64_t as_of_ms, struct slw_str pins)
+table_params(const struct json_t *table, struct slw_arena *a)
+{
+    size_t count = 0;
+    SLW_AUTO(slw_buf, text);
+    struct slw_jw w;
+    slw_jw_init(&w, &text);
+    slw_jw_obj(&w);
+    for (size_t i = 0; i < slw_json_len(table); i++) {
+        const struct json_t *e = slw_json_at(table, i);
+        const struct slw_str name =
+            slw_json_str_or(slw_json_get(e, "candidate"), SLW_STR(""));
+        if (slw_json_i64_or(slw_json_get(e, "trials"), 0) == 0 ||
+            slw_json_len(slw_json_get(e, "params")) == 0)
+            continue;
+        slw_jw_keys(&w, name);
+        slw_jw_node(&w, slw_json_get(e, "params"));
+        count++;
+    }
+    slw_jw_obj_end(&w);
+    return count ? slw_arena_str(a, slw_buf_view(&text)) : SLW_STR("");
+}
+
+/* What the last whole search of the model found.  Out  "" none */
+static enum slw_rc
+searched_params(struct move *m, struct slw_str *out, struct slw_err *err)
+{
+    int64_t before = 0;
+    *out = SLW_STR("");
+    SLW_AUTO(slw_tx, tx);
+    TRY(slw_tx_read(&tx, m->f->store, err));
+    for (;;) {
+        struct slw_job *jobs = NULL;
+        size_t count = 0;
+        TRY(slw_job_list(&tx, SLW_STR("flow.train"), m->run->model, before, 20,
+                         &m->a, &jobs, &count, err));
+        for (size_t i = 0; i < count; i++) {
+            SLW_AUTO(slw_json, spec);
+            SLW_AUTO(slw_json, result);
+            before = jobs[i].id;
+            TRY(slw_json_parse(&spec, jobs[i].spec, err));
+            if (jobs[i].state != SLW_JOB_SUCCEEDED ||
+                slw_json_get(spec.root, "params"))
+                continue;
+            TRY(slw_json_parse(&result, jobs[i].result, err));
+            *out = table_params(slw_json_get(result.root, "table"), &m->a);
+            return SLW_OK;
+        }
+        if (count == 0)
+            return SLW_OK;
+    }
+}
+
+static struct slw_str
+train_spec(struct move *m, int64_t as_of_ms, struct slw_str pins,
+           struct slw_str params)
 {
     static const char *const keys[] = {"seed", "trials"};
     SLW_AUTO(slw_buf, text);
@@ -118,6 +173,8 @@ train_spec(struct move *m, int64_t as_of_ms, struct slw_str pins)
             slw_jw_node(&w, v);
         }
     }
+    if (params.len)
+        slw_jw_kraw(&w, "params", params);
     slw_jw_kz(&w, "url", m->f->server_url);
     slw_jw_ki64(&w, "run", m->run->id);
     slw_jw_obj_end(&w);
@@ -155,7 +212,7 @@ static enum slw_rc
 move_snapshot(struct move *m, struct slw_err *err)
 {
     char at[SLW_TIME_TEXT_SIZE];
-    struct slw_str pins;
+    struct slw_str pins, params = SLW_STR("");
     int64_t as_of_ms = m->now_ms;
     SLW_AUTO(slw_json, doc);
     TRY(slw_json_opt_i64(m->spec.root, "as_of_ms", &as_of_ms, err));
@@ -174,15 +231,21 @@ move_snapshot(struct move *m, struct slw_err *err)
                                          at),
                         err);
     m->run->spec = spec_pinned(m, pins);
+    if (slw_str_eqz(slw_json_str_or(slw_json_get(m->spec.root, "search"),
+                                    SLW_STR("full")),
+                    "reuse"))
+        TRY(searched_params(m, &params, err));
     SLW_AUTO(slw_tx, tx);
     TRY(slw_tx_begin(&tx, m->f->store, err));
     TRY(slw_job_put(
         &tx, m->now_ms, "flow.train", m->run->model,
         slw_arena_printf(&m->a, "flow.run/%lld/train", (long long)m->run->id),
-        train_spec(m, as_of_ms, pins), &m->run->job_id, err));
+        train_spec(m, as_of_ms, pins, params), &m->run->job_id, err));
     const struct slw_str reason = slw_arena_printf(
-        &m->a, "pinned %.*s as of %s; training is job %lld",
-        SLW_FMT(pins_words(doc.root, &m->a)), at, (long long)m->run->job_id);
+        &m->a, "pinned %.*s as of %s; %s is job %lld",
+        SLW_FMT(pins_words(doc.root, &m->a)), at,
+        params.len ? "fitting what the last search found" : "training",
+        (long long)m->run->job_id);
     TRY(flow_run_move(&tx, m->now_ms, m->run, "train", "snapshot", reason, pins,
                       false, err));
     TRY(slw_tx_commit(&tx, err));
@@ -636,9 +699,14 @@ static enum slw_rc
 spec_check(const struct json_t *spec, struct slw_err *err)
 {
     static const char *const ends[] = {"train", "gate", "canary", "promote"};
-    struct slw_str end = SLW_STR("promote");
+    struct slw_str end = SLW_STR("promote"), search = SLW_STR("full");
     int64_t number = 0;
     TRY(slw_json_opt_str(spec, "until", &end, err));
+    TRY(slw_json_opt_str(spec, "search", &search, err));
+    if (!slw_str_eqz(search, "full") && !slw_str_eqz(search, "reuse"))
+        return slw_fail(err, SLW_INVALID,
+                        "'search' is '%.*s'; it can be full or reuse",
+                        SLW_FMT(search));
     TRY(slw_json_opt_i64(spec, "seed", &number, err));
     TRY(slw_json_opt_i64(spec, "trials", &number, err));
     TRY(slw_json_opt_i64(spec, "as_of_ms", &number, err));

@@ -41,7 +41,7 @@ policy_read(struct slw_stmt *st, struct slw_arena *a, struct flow_policy *out,
             struct slw_err *err)
 {
     SLW_AUTO(slw_json, def);
-    struct slw_str refused = SLW_STR("keep");
+    struct slw_str refused = SLW_STR("keep"), search = SLW_STR("full");
     TRY(slw_json_parse(&def, slw_col_str(st, 3), err));
     struct flow_policy p = {.name = slw_col_dup(st, 0, a),
                             .model = slw_col_dup(st, 1, a),
@@ -58,7 +58,9 @@ policy_read(struct slw_stmt *st, struct slw_arena *a, struct flow_policy *out,
     TRY(slw_json_opt_i64(def.root, "every_ms", &p.every_ms, err));
     TRY(slw_json_opt_i64(def.root, "cooldown_ms", &p.cooldown_ms, err));
     TRY(slw_json_opt_str(def.root, "when_refused", &refused, err));
+    TRY(slw_json_opt_str(def.root, "search", &search, err));
     p.when_refused = slw_arena_str(a, refused);
+    p.reuse = slw_str_eqz(search, "reuse");
     *out = p;
     return SLW_OK;
 }

@@ -98,12 +98,24 @@ notify_read(const struct project_in *in, struct project *p, struct slw_jw *w,
 }
 
 static enum slw_rc
+rehearse_read(const struct project_in *in, struct slw_jw *w,
+              struct slw_err *err)
+{
+    const struct slw_yaml *v = slw_yaml_get(in->root, "rehearse");
+    if (!v || project_is_null(v))
+        return SLW_OK;
+    slw_jw_key(w, "rehearse");
+    return project_rehearse(in, v, w, err);
+}
+
+static enum slw_rc
 head_read(const struct project_in *in, struct slw_str *out_name,
           struct slw_err *err)
 {
     static const char *const keys[] = {
         "project",     "description", "sources", "features", "models",
-        "deployments", "monitors",    "retrain", "notify",   NULL};
+        "deployments", "monitors",    "retrain", "notify",   "rehearse",
+        NULL};
     TRY(slw_yaml_known(in->root, in->file, keys, err));
     const struct slw_yaml *name = slw_yaml_get(in->root, "project");
     if (!name)
@@ -152,6 +164,7 @@ project_read(struct slw_str file, struct slw_str folder, struct slw_str yaml,
     for (size_t s = 0; s < SLW_ARRAY_LEN(SECTIONS); s++)
         TRY(section_read(&in, (enum project_section)s, &p, &w, err));
     TRY(notify_read(&in, &p, &w, err));
+    TRY(rehearse_read(&in, &w, err));
     slw_jw_obj_end(&w);
     TRY(slw_buf_check(&text, err));
     p.json = slw_arena_str(a, slw_buf_view(&text));
@@ -166,5 +179,20 @@ slw_project_parse(struct slw_str file, struct slw_str yaml, struct slw_arena *a,
     struct project p;
     TRY(project_read(file, SLW_STR(""), yaml, a, &p, err));
     *out_json = p.json;
+    return SLW_OK;
+}
+
+enum slw_rc
+slw_project_raw(struct slw_str file, struct slw_str yaml, struct slw_arena *a,
+                struct slw_str *out_json, struct slw_err *err)
+{
+    struct slw_yaml *root = NULL;
+    TRY(slw_yaml_parse(a, slw_arena_strz(a, file), yaml, &root, err));
+    SLW_AUTO(slw_buf, text);
+    struct slw_jw w;
+    slw_jw_init(&w, &text);
+    project_any(root, &w);
+    TRY(slw_buf_check(&text, err));
+    *out_json = slw_arena_str(a, slw_buf_view(&text));
     return SLW_OK;
 }

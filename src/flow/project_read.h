@@ -96,6 +96,10 @@ SLW_MUST_USE enum slw_rc project_monitor(const struct project_in *in,
 SLW_MUST_USE enum slw_rc project_retrain(const struct project_in *in,
                                          const struct slw_yaml *v,
                                          struct slw_jw *w, struct slw_err *err);
+SLW_MUST_USE enum slw_rc project_rehearse(const struct project_in *in,
+                                          const struct slw_yaml *v,
+                                          struct slw_jw *w,
+                                          struct slw_err *err);
 SLW_MUST_USE enum slw_rc project_notify(const struct project_in *in,
                                         const struct slw_yaml *v,
                                         struct slw_jw *w, struct slw_err *err);

@@ -883,6 +883,16 @@ refused_write(const struct project_in *in, const struct slw_yaml *v,
     return SLW_OK;
 }
 
+static enum slw_rc
+reuse_write(const struct project_in *in, const struct slw_yaml *v,
+             struct slw_jw *w, struct slw_err *err)
+{
+    static const char *const ways[] = {"full", "reuse", NULL};
+    TRY(project_word(in, v, ways, err));
+    slw_jw_str(w, v->text);
+    return SLW_OK;
+}
+
 /* Which model and deployment a policy is about: it has the name of a
  * deployment, or else of a model. */
 static enum slw_rc
@@ -923,9 +933,50 @@ project_retrain(const struct project_in *in, const struct slw_yaml *v,
          .out = "when_refused",
          .kind = PROJECT_OTHER,
          .write = refused_write},
+        {.key = "search",
+         .out = "search",
+         .kind = PROJECT_OTHER,
+         .write = reuse_write},
     };
     TRY(subject_write(in, v, w, err));
     return project_fields(in, v, fields, COUNT(fields), w, err);
+}
+
+/* ---- rehearse ---- */
+
+static enum slw_rc
+rehearsed_write(const struct project_in *in, const struct slw_yaml *v,
+                struct slw_jw *w, struct slw_err *err)
+{
+    TRY(project_declared(in, v, "deployments", "deployment", err));
+    slw_jw_str(w, v->text);
+    return SLW_OK;
+}
+
+static enum slw_rc
+notebook_write(const struct project_in *in, const struct slw_yaml *v,
+               struct slw_jw *w, struct slw_err *err)
+{
+    TRY(project_declared(in, v, "models", "model", err));
+    slw_jw_str(w, v->text);
+    return SLW_OK;
+}
+
+enum slw_rc
+project_rehearse(const struct project_in *in, const struct slw_yaml *v,
+                 struct slw_jw *w, struct slw_err *err)
+{
+    static const struct project_field fields[] = {
+        {.key = "deployment",
+         .out = "deployment",
+         .kind = PROJECT_OTHER,
+         .write = rehearsed_write},
+        {.key = "notebook",
+         .out = "notebook",
+         .kind = PROJECT_OTHER,
+         .write = notebook_write},
+    };
+    return project_object(in, v, fields, COUNT(fields), w, err);
 }
 
 /* ---- notify ---- */

@@ -79,7 +79,8 @@ deployment_label(struct refresh *r, const struct slw_deployment *d,
     struct slw_frame_spec spec = {.pins = r->pins.root,
                                   .views = none.root,
                                   .as_of_ms = r->at_ms,
-                                  .extra_sql = SLW_STR("")};
+                                  .extra_sql = SLW_STR(""),
+                                  .memo = r->ctx->memo};
     if (!target) /* imported: nobody said what its labels are */
         return SLW_OK;
     TRY(slw_json_need_str(target, "of", &spec.spine_source, err));
@@ -149,12 +150,14 @@ labels_write(struct refresh *r, struct slw_tx *tx, struct slw_jw *w,
 enum slw_rc
 slw_flow_refresh_job(struct slw_job_ctx *ctx, struct slw_err *err)
 {
-    struct slw_materialized views;
+    struct slw_materialized views = {0};
     SLW_AUTO(refresh, r);
     r.ctx = ctx;
     r.at_ms = ctx->now_ms;
     TRY(slw_json_opt_i64(ctx->spec, "at_ms", &r.at_ms, err));
-    TRY(slw_features_materialize(ctx, r.at_ms, true, &views, err));
+    /* A rehearsal takes its rows from the frames of its memo. */
+    if (!ctx->memo)
+        TRY(slw_features_materialize(ctx, r.at_ms, true, &views, err));
     TRY(flow_pins_at(ctx->store, r.at_ms, &r.pins, NULL, err));
     TRY(labels_derive(&r, err));
     SLW_AUTO(slw_buf, result);

@@ -275,6 +275,7 @@ slw_flow_train_job(struct slw_job_ctx *ctx, struct slw_err *err)
         .as_of_ms = t.as_of_ms,
         .seed = t.seed,
         .trials = t.trials,
+        .params = slw_json_get(ctx->spec, "params"),
         .server_url = t.url.len ? slw_arena_strz(ctx->arena, t.url) : NULL};
     TRY(slw_train_search(ctx, &spec, &result, err));
     return training_finish(&t, &result, err);

@@ -30,6 +30,8 @@ spec_text(const struct flow_policy *p, int64_t now_ms, struct slw_str why,
     slw_jw_kstr(&w, "model", p->model);
     slw_jw_ki64(&w, "as_of_ms", now_ms);
     slw_jw_kz(&w, "until", "promote");
+    if (p->reuse)
+        slw_jw_kz(&w, "search", "reuse");
     slw_jw_kstr(&w, "reason", why);
     slw_jw_obj_end(&w);
     return slw_arena_str(a, slw_buf_view(&text));

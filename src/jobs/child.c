@@ -26,6 +26,12 @@ static const char SQL_FINISH[] =
     " lease_until_ms = 0"
     " WHERE id = ?1 AND state = 'running' AND lease_holder = ?2"
     " AND attempt = ?3";
+static const char SQL_OLDEST[] =
+    "SELECT id FROM jobs_job WHERE state = 'queued' ORDER BY id LIMIT 1";
+static const char SQL_TAKE[] =
+    "UPDATE jobs_job SET state = 'running', attempt = attempt + 1,"
+    " attempt_max = 1, lease_holder = ?2, lease_until_ms = ?3,"
+    " started_at_ms = ?4 WHERE id = ?1";
 static const char SQL_HOLDER[] =
     "SELECT lease_holder FROM jobs_job WHERE id = ?1";
 
@@ -245,4 +251,73 @@ slw_job_child_main(struct slw_store *s, int64_t id,
         return 2; /* the runner records it */
     }
     return 1;
+}
+
+/* ---- without a runner ---- */
+
+/* Out  *found false: nothing is queued */
+static enum slw_rc
+oldest_take(struct slw_store *s, int64_t now_ms, bool *found,
+            struct slw_err *err)
+{
+    SLW_AUTO(slw_tx, tx);
+    TRY(slw_tx_begin(&tx, s, err));
+    SLW_AUTO(slw_stmt, next);
+    TRY(slw_stmt_prepare(&next, &tx, SQL_OLDEST, err));
+    TRY(slw_stmt_step(&next, found, err));
+    if (!*found)
+        return SLW_OK;
+    child.lease.id = slw_col_i64(&next, 0);
+    child.lease.attempt = 1;
+    slw_stmt_reset(&next);
+    SLW_AUTO(slw_stmt, take);
+    TRY(slw_stmt_prepare(&take, &tx, SQL_TAKE, err));
+    slw_stmt_i64(&take, 1, child.lease.id);
+    slw_stmt_str(&take, 2, slw_str_of(child.lease.holder));
+    slw_stmt_i64(&take, 3, jobs_real_ms() + JOBS_LEASE_MS);
+    slw_stmt_i64(&take, 4, now_ms);
+    TRY(slw_stmt_run(&take, err));
+    return slw_tx_commit(&tx, err);
+}
+
+static enum slw_rc
+taken_run(struct slw_store *s, const struct slw_job_kind *kinds,
+          size_t kind_count, void *memo, struct slw_err *err)
+{
+    SLW_AUTO(slw_arena, arena);
+    struct slw_job job;
+    TRY(job_take(s, &arena, &job, err));
+    struct slw_job_ctx ctx = {
+        .store = s,
+        .job = &job,
+        .now_ms = job.now_ms,
+        .arena = &arena,
+        .dir =
+            slw_path(&arena, slw_store_dir(s), "jobs/%lld", (long long)job.id),
+        .memo = memo,
+    };
+    const enum slw_rc rc = job_run(&ctx, kinds, kind_count, err);
+    struct slw_err ignored;
+    (void)!slw_dir_remove(ctx.dir, &ignored);
+    if (rc == SLW_OK)
+        return SLW_OK;
+    const struct slw_err why = *err;
+    slw_log_err(SLW_LOG_WARN, "job.failed", &why);
+    return record_failure(s, &job, &why, err);
+}
+
+enum slw_rc
+slw_jobs_run_here(struct slw_store *s, int64_t now_ms,
+                  const struct slw_job_kind *kinds, size_t kind_count,
+                  void *memo, struct slw_err *err)
+{
+    memcpy(child.lease.holder, "here", sizeof "here");
+    child.clock_stands = true;
+    for (;;) {
+        bool found = false;
+        TRY(oldest_take(s, now_ms, &found, err));
+        if (!found)
+            return SLW_OK;
+        TRY(taken_run(s, kinds, kind_count, memo, err));
+    }
 }

@@ -58,6 +58,8 @@ struct slw_job_ctx {
     struct slw_arena *arena;   /* for the whole job */
     const char *dir;           /* jobs/<id>/, empty at each start */
     void *app;                 /* rooms, as wired by app */
+    void *memo;                /* what a process that runs many jobs keeps
+                                  between them (features/memo); or NULL */
     bool finished;             /* set by slw_job_finish */
 };
 /* Does the work and calls slw_job_finish within its last transaction; one
@@ -132,6 +134,16 @@ SLW_MUST_USE enum slw_rc slw_job_finish(struct slw_job_ctx *ctx,
 int slw_job_child_main(struct slw_store *s, int64_t id,
                        const struct slw_job_kind *kinds, size_t kind_count,
                        void *app);
+
+/* Run all queued jobs, oldest first, in this process and one after the other
+ * until none is left: for a rehearsal, which has no runner.
+ * In     now_ms: when they start and end; memo as in slw_job_ctx
+ * Errors of the store.  A job that fails is its row's business; it is not
+ *        tried again. */
+SLW_MUST_USE enum slw_rc slw_jobs_run_here(struct slw_store *s, int64_t now_ms,
+                                           const struct slw_job_kind *kinds,
+                                           size_t kind_count, void *memo,
+                                           struct slw_err *err);
 
 /* ---- the server's runner ---- */
 struct slw_jobs; /* Owner: its own threads */

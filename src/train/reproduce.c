@@ -294,7 +294,7 @@ slw_train_reproduce(struct slw_job_ctx *ctx, const struct json_t *release,
     slw_job_progress(ctx, 0, "%.*s: building the training set again",
                      SLW_FMT(r.def.name));
     TRY(train_frame_get(ctx->store, &r.def, r.pins.root,
-                        slw_json_get(release, "features"), r.as_of_ms,
+                        slw_json_get(release, "features"), r.as_of_ms, NULL,
                         ctx->arena, &frame, err));
     return rebuild(ctx, &r, &frame, features_compare(release, ctx->arena), w,
                    err);

@@ -136,6 +136,19 @@ trial_fit(struct train_search *s, const struct train_candidate *c,
     return SLW_OK;
 }
 
+/* Parameters that the caller gives: of an earlier search.  "" none */
+static struct slw_str
+params_given(const struct train_search *s, const struct train_candidate *c)
+{
+    const struct json_t *v = slw_json_get(
+        s->spec->params, slw_arena_strz(s->ctx->arena, c->name));
+    if (slw_json_type(v) != SLW_JSON_OBJECT)
+        return SLW_STR("");
+    SLW_AUTO(slw_buf, text);
+    slw_json_dump(&text, v);
+    return slw_arena_str(s->ctx->arena, slw_buf_view(&text));
+}
+
 static enum slw_rc
 trial_run(struct train_search *s, struct train_entry *e, int64_t number,
           struct slw_err *err)
@@ -146,9 +159,9 @@ trial_run(struct train_search *s, struct train_entry *e, int64_t number,
     struct slw_err why;
     SLW_AUTO(train_fit_out, fit);
     struct train_trial t = {
-        .candidate = c,
-        .number = number,
-        .params = train_spaces_draw(c, s->seed, number, s->ctx->arena)};
+        .candidate = c, .number = number, .params = params_given(s, c)};
+    if (t.params.len == 0)
+        t.params = train_spaces_draw(c, s->seed, number, s->ctx->arena);
     const enum slw_rc rc = trial_fit(s, c, t.params, &fit, &valid, &why);
     t.seconds = seconds_since(start_ns);
     t.curve = fit.curve;
@@ -212,6 +225,8 @@ refit(struct train_search *s, struct train_entry *e, struct slw_err *err)
 static int64_t
 trials_of(const struct train_search *s, const struct train_candidate *c)
 {
+    if (params_given(s, c).len)
+        return 1;
     return c->is_script || train_spaces_fixed(c) ? 1 : s->trials;
 }
 
@@ -493,8 +508,8 @@ train_search_frame(struct slw_job_ctx *ctx, const struct slw_train_spec *spec,
 enum slw_rc
 train_frame_get(struct slw_store *store, const struct train_def *def,
                 const struct json_t *pins, const struct json_t *views,
-                int64_t as_of_ms, struct slw_arena *a, struct slw_frame *out,
-                struct slw_err *err)
+                int64_t as_of_ms, struct slw_memo *memo, struct slw_arena *a,
+                struct slw_frame *out, struct slw_err *err)
 {
     const struct slw_frame_spec spec = {
         .pins = pins,
@@ -506,6 +521,7 @@ train_frame_get(struct slw_store *store, const struct train_def *def,
         .known_after_ms = def->known_after_ms,
         .as_of_ms = as_of_ms,
         .extra_sql = SLW_STR(""),
+        .memo = memo,
     };
     return slw_features_frame(store, &spec, a, out, err);
 }
@@ -520,6 +536,6 @@ slw_train_search(struct slw_job_ctx *ctx, const struct slw_train_spec *spec,
     slw_job_progress(ctx, 0, "%.*s: building the training set",
                      SLW_FMT(def.name));
     TRY(train_frame_get(ctx->store, &def, spec->pins, spec->views,
-                        spec->as_of_ms, ctx->arena, &frame, err));
+                        spec->as_of_ms, ctx->memo, ctx->arena, &frame, err));
     return train_search_frame(ctx, spec, &frame, out, err);
 }

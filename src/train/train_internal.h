@@ -183,8 +183,8 @@ SLW_MUST_USE enum slw_rc train_search_frame(struct slw_job_ctx *ctx,
 SLW_MUST_USE enum slw_rc
 train_frame_get(struct slw_store *store, const struct train_def *def,
                 const struct json_t *pins, const struct json_t *views,
-                int64_t as_of_ms, struct slw_arena *a, struct slw_frame *out,
-                struct slw_err *err);
+                int64_t as_of_ms, struct slw_memo *memo, struct slw_arena *a,
+                struct slw_frame *out, struct slw_err *err);
 /* Fit, on rows of the set.  valid NULL: to the end, without stopping. */
 SLW_MUST_USE enum slw_rc
 train_fit_rows(const struct train_set *set, enum slw_flavour flavour,
