@@ -249,8 +249,8 @@ api_flows_start(struct slw_http_req *req, struct slw_http_res *res,
     slw_jw_init(&w, &text);
     slw_jw_obj(&w);
     slw_jw_ki64(&w, "as_of_ms", as_of_ms);
-    static const char *const keys[] = {"model",  "pins",  "seed",
-                                       "trials", "until", "reason"};
+    static const char *const keys[] = {"model",  "pins",  "seed",  "trials",
+                                       "search", "until", "reason"};
     for (size_t i = 0; i < SLW_ARRAY_LEN(keys); i++) {
         const struct json_t *v = slw_json_get(body.root, keys[i]);
         if (v) {

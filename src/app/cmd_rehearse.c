@@ -1,7 +1,8 @@
 /* cmd_rehearse.c -- `slipway rehearse`: policies on history, compared.
  *
- * Works in this process and its children, on a project file and the files it
- * names; no server is asked or disturbed. */
+ * With a project file, it works in this process and its children, on the files
+ * the project names: no server is asked or disturbed.  Without one, the server
+ * rehearses what was applied to it, as a job. */
 #include "app/app.h"
 #include "base/clock.h"
 #include "base/file.h"
@@ -216,7 +217,7 @@ policies_take(struct app_args *a, struct slw_rehearse_options *o,
     const char **files = SLW_ARENA_NEW(&a->arena, const char *,
                                        APP_OPTION_MAX + (size_t)a->word_count + 1);
     size_t count = 0;
-    *out_project = YAML_DEFAULT;
+    *out_project = NULL;
     for (int i = 0; i < a->option_count; i++)
         if (strcmp(a->option_names[i], "policy") == 0)
             files[count++] = a->option_values[i];
@@ -238,6 +239,17 @@ policies_take(struct app_args *a, struct slw_rehearse_options *o,
     return SLW_OK;
 }
 
+/* "/a/weekly.yaml": weekly */
+static struct slw_str
+stem_of(const char *path)
+{
+    const char *slash = strrchr(path, '/');
+    const char *name = slash ? slash + 1 : path;
+    const char *dot = strrchr(name, '.');
+    return dot && dot > name ? (struct slw_str){name, (size_t)(dot - name)}
+                             : slw_str_of(name);
+}
+
 static struct slw_str
 folder_of(const char *path)
 {
@@ -245,51 +257,111 @@ folder_of(const char *path)
     return slash ? (struct slw_str){path, (size_t)(slash - path)} : SLW_STR("");
 }
 
+/* ---- here ---- */
+
 static enum slw_rc
-project_read(const char *path, struct slw_buf *out, struct slw_err *err)
+rehearse_here(struct app_args *a, const char *project,
+              struct slw_rehearse_options *o, struct slw_json *out,
+              struct slw_err *err)
 {
-    const enum slw_rc rc = slw_file_get(path, SLW_PROJECT_SIZE_MAX, out, err);
-    if (rc != SLW_NOT_FOUND)
-        return rc;
-    return slw_fail(err, SLW_NOT_FOUND,
-                    "there is no %s here; name the project file, as in slipway"
-                    " rehearse examples/tech-stocks/slipway.yaml --from"
-                    " 2019-01-01 --to 2023-12-29",
-                    path);
+    const char *data = app_option(a, "data");
+    struct slw_str result;
+    SLW_AUTO(slw_buf, yaml);
+    struct meter m = {.terminal = isatty(STDERR_FILENO) == 1,
+                      .begin_ns = slw_mono_ns()};
+    m.told_ns = m.begin_ns;
+    TRY(slw_file_get(project, SLW_PROJECT_SIZE_MAX, &yaml, err));
+    o->root = slw_path(&a->arena, data ? data : APP_DEFAULT_DATA, "rehearsals");
+    o->file = slw_str_of(project);
+    o->folder = folder_of(project);
+    o->yaml = slw_buf_view(&yaml);
+    o->stop = &stop;
+    o->progress = progress;
+    o->progress_ctx = &m;
+    struct sigaction sa = {.sa_handler = on_signal,
+                           .sa_flags = (int)SA_RESETHAND};
+    (void)sigaction(SIGINT, &sa, NULL);
+    (void)sigaction(SIGTERM, &sa, NULL);
+    const enum slw_rc rc = slw_rehearse(o, &a->arena, &result, err);
+    progress_end(&m);
+    TRY(rc);
+    return slw_json_parse(out, result, err);
+}
+
+/* ---- on the server ---- */
+
+static enum slw_rc
+body_write(struct app_args *a, const struct slw_rehearse_options *o,
+           struct slw_jw *w, struct slw_err *err)
+{
+    slw_jw_obj(w);
+    app_key_option(a, w, "from", "from");
+    app_key_option(a, w, "to", "to");
+    app_key_option(a, w, "deployment", "deployment");
+    slw_jw_ki64(w, "requests", o->requests);
+    slw_jw_ki64(w, "workers", o->worker_count);
+    slw_jw_kbool(w, "again", o->again);
+    slw_jw_key(w, "policies");
+    slw_jw_arr(w);
+    for (size_t i = 0; i < o->policy_file_count; i++) {
+        SLW_AUTO(slw_buf, yaml);
+        TRY(slw_file_get(o->policy_files[i], SLW_PROJECT_SIZE_MAX, &yaml, err));
+        slw_jw_obj(w);
+        slw_jw_kstr(w, "name", stem_of(o->policy_files[i]));
+        slw_jw_kstr(w, "yaml", slw_buf_view(&yaml));
+        slw_jw_obj_end(w);
+    }
+    slw_jw_arr_end(w);
+    slw_jw_obj_end(w);
+    return SLW_OK;
 }
 
 static enum slw_rc
-rehearse(struct app_args *a, struct meter *m, struct slw_json *out,
-         struct slw_err *err)
+rehearse_there(struct app_args *a, const struct slw_rehearse_options *o,
+               struct slw_json *out, struct slw_err *err)
 {
-    const char *data = app_option(a, "data");
+    struct slw_str id;
+    SLW_AUTO(slw_buf, body);
+    SLW_AUTO(slw_json, started);
+    SLW_AUTO(slw_json, job);
+    struct slw_jw w;
+    slw_jw_init(&w, &body);
+    TRY(body_write(a, o, &w, err));
+    if (app_request_json(a, "POST", "/api/v1/rehearsals", slw_buf_view(&body),
+                         &started, err) != SLW_OK)
+        return slw_err_prefix(err,
+                              "there is no " YAML_DEFAULT
+                              " here to rehearse, so the server was asked: ");
+    TRY(app_job_wait(a,
+                     slw_json_i64_or(slw_json_get(started.root, "job"), 0),
+                     &job, err));
+    TRY(slw_json_need_str(slw_json_get(job.root, "result"), "id", &id, err));
+    return app_request_json(
+        a, "GET",
+        app_text(a, "/api/v1/rehearsals/%s",
+                 app_segment(a, slw_arena_strz(&a->arena, id))),
+        SLW_STR(""), out, err);
+}
+
+static enum slw_rc
+rehearse(struct app_args *a, struct slw_json *out, struct slw_err *err)
+{
     const char *deployment = app_option(a, "deployment");
     const char *project = NULL;
-    struct slw_str result;
-    SLW_AUTO(slw_buf, yaml);
     struct slw_rehearse_options o = {
-        .root = slw_path(&a->arena, data ? data : APP_DEFAULT_DATA,
-                         "rehearsals"),
         .files = SLW_STR(""),
         .deployment = slw_str_of(deployment ? deployment : ""),
-        .again = app_option(a, "again") != NULL,
-        .stop = &stop,
-        .progress = progress,
-        .progress_ctx = m};
+        .again = app_option(a, "again") != NULL};
     TRY(day_take(a, "from", false, &o.from_ms, err));
     TRY(day_take(a, "to", true, &o.to_ms, err));
     TRY(number_take(a, "workers", WORKERS_DEFAULT, &o.worker_count, err));
     TRY(number_take(a, "requests", SLW_REHEARSE_REQUESTS_DEFAULT, &o.requests,
                     err));
     TRY(policies_take(a, &o, &project, err));
-    TRY(project_read(project, &yaml, err));
-    o.file = slw_str_of(project);
-    o.folder = folder_of(project);
-    o.yaml = slw_buf_view(&yaml);
-    const enum slw_rc rc = slw_rehearse(&o, &a->arena, &result, err);
-    progress_end(m);
-    TRY(rc);
-    return slw_json_parse(out, result, err);
+    if (!project && slw_file_exists(YAML_DEFAULT))
+        project = YAML_DEFAULT;
+    return project ? rehearse_here(a, project, &o, out, err)
+                   : rehearse_there(a, &o, out, err);
 }
 
 int
@@ -297,13 +369,7 @@ app_rehearse(struct app_args *a)
 {
     struct slw_err err;
     SLW_AUTO(slw_json, doc);
-    struct meter m = {.terminal = isatty(STDERR_FILENO) == 1,
-                      .begin_ns = slw_mono_ns()};
-    struct sigaction sa = {.sa_handler = on_signal, .sa_flags = (int)SA_RESETHAND};
-    (void)sigaction(SIGINT, &sa, NULL);
-    (void)sigaction(SIGTERM, &sa, NULL);
-    m.told_ns = m.begin_ns;
-    if (rehearse(a, &m, &doc, &err) != SLW_OK)
+    if (rehearse(a, &doc, &err) != SLW_OK)
         return app_error(a, &err);
     if (a->json)
         app_show(a, doc.root, NULL, NULL);

@@ -5,6 +5,7 @@
 #include "features/features.h"
 #include "flow/flow.h"
 #include "monitor/monitor.h"
+#include "rehearse/rehearse.h"
 
 #define MINUTE_MS ((int64_t)60000)
 #define GIB ((size_t)1 << 30)
@@ -16,6 +17,7 @@ const struct slw_job_kind app_job_kinds[] = {
     {"flow.refresh", slw_flow_refresh_job, 3, 30 * MINUTE_MS, 8 * GIB},
     {"flow.train", slw_flow_train_job, 3, 240 * MINUTE_MS, 16 * GIB},
     {"flow.gate", slw_flow_gate_job, 3, 30 * MINUTE_MS, 8 * GIB},
+    {"rehearse.run", slw_rehearse_job, 1, 600 * MINUTE_MS, 8 * GIB},
     {"flow.reproduce", slw_flow_reproduce_job, 2, 60 * MINUTE_MS, 16 * GIB},
 };
 const size_t app_job_kind_count = SLW_ARRAY_LEN(app_job_kinds);

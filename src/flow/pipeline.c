@@ -100,28 +100,25 @@ pins_words(const struct json_t *pins, struct slw_arena *a)
     return slw_arena_str(a, slw_buf_view(&b));
 }
 
-/* {"arnet": {…}, …} of a search's table: each candidate's best parameters. */
+/* {"arnet": {…}}: what was chosen in a search's table, and its parameters. */
 static struct slw_str
 table_params(const struct json_t *table, struct slw_arena *a)
 {
-    size_t count = 0;
-    SLW_AUTO(slw_buf, text);
-    struct slw_jw w;
-    slw_jw_init(&w, &text);
-    slw_jw_obj(&w);
     for (size_t i = 0; i < slw_json_len(table); i++) {
         const struct json_t *e = slw_json_at(table, i);
-        const struct slw_str name =
-            slw_json_str_or(slw_json_get(e, "candidate"), SLW_STR(""));
-        if (slw_json_i64_or(slw_json_get(e, "trials"), 0) == 0 ||
-            slw_json_len(slw_json_get(e, "params")) == 0)
+        if (!slw_json_bool_or(slw_json_get(e, "chosen"), false))
             continue;
-        slw_jw_keys(&w, name);
+        SLW_AUTO(slw_buf, text);
+        struct slw_jw w;
+        slw_jw_init(&w, &text);
+        slw_jw_obj(&w);
+        slw_jw_keys(&w, slw_json_str_or(slw_json_get(e, "candidate"),
+                                        SLW_STR("?")));
         slw_jw_node(&w, slw_json_get(e, "params"));
-        count++;
+        slw_jw_obj_end(&w);
+        return slw_arena_str(a, slw_buf_view(&text));
     }
-    slw_jw_obj_end(&w);
-    return count ? slw_arena_str(a, slw_buf_view(&text)) : SLW_STR("");
+    return SLW_STR("");
 }
 
 /* What the last whole search of the model found.  Out  "" none */

@@ -11,6 +11,7 @@
 
 #include "base/arena.h"
 #include "base/base.h"
+#include "jobs/jobs.h"
 
 #define SLW_REHEARSE_POLICY_MAX 16
 #define SLW_REHEARSE_REQUESTS_DEFAULT 10
@@ -64,6 +65,12 @@ SLW_MUST_USE enum slw_rc slw_rehearse_list(const char *root,
 SLW_MUST_USE enum slw_rc slw_rehearse_get(const char *root, struct slw_str id,
                                           struct slw_arena *a,
                                           struct slw_str *out_json,
+                                          struct slw_err *err);
+/* Job "rehearse.run": {"from_ms", "to_ms", "deployment"?, "requests"?,
+ * "workers"?, "again"?, "policies": [{"name", "yaml"}]?}: the project that was
+ * applied, on the newest versions of its sources, in rehearsals/ of the data
+ * folder.  Result {"id", "complete"}. */
+SLW_MUST_USE enum slw_rc slw_rehearse_job(struct slw_job_ctx *ctx,
                                           struct slw_err *err);
 /* Body of `slipway rehearse-child DIR NAME`: one policy of the plan in DIR, or
  * with the name "base" what all of them need.  Returns the exit code. */

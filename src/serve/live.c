@@ -323,6 +323,48 @@ report_unloaded(struct slw_serve *s, const struct serve_slot *slot,
         slw_log_err(SLW_LOG_WARN, "serve.event_lost", &err);
 }
 
+/* A canary's requests, from the log: rows of one call share id, key, time and
+ * latency. */
+struct recount {
+    struct serve_live *live;
+    int64_t since_ms, at_ms, latency_ns;
+    uint64_t asked; /* hash of id and key */
+};
+
+static enum slw_rc
+recount_seen(void *ctx, const struct slw_prediction *p, struct slw_err *err)
+{
+    struct recount *c = ctx;
+    struct serve_live *l = c->live;
+    const uint64_t asked = slw_hash64(
+        p->key.ptr, p->key.len, slw_hash64(p->id.ptr, p->id.len, TABLE_SEED));
+    if (p->at_ms <= c->since_ms ||
+        (p->at_ms == c->at_ms && p->latency_ns == c->latency_ns &&
+         asked == c->asked))
+        return SLW_OK;
+    c->at_ms = p->at_ms;
+    c->latency_ns = p->latency_ns;
+    c->asked = asked;
+    const bool canary = strcmp(p->release, l->canary->hash) == 0;
+    const bool fell = p->by == SLW_BY_FALLBACK;
+    atomic_fetch_add(canary ? &l->canary_count : &l->champion_count, 1);
+    atomic_fetch_add(&l->fallback_count, fell);
+    atomic_fetch_add(&l->canary_failed, canary && fell);
+    return SLW_OK;
+}
+
+/* A step of a rollout goes on where it stood when the server ended. */
+static void
+canary_recount(struct slw_serve *s, struct serve_slot *slot,
+               struct serve_live *l, int64_t since_ms)
+{
+    struct slw_err err;
+    struct recount c = {.live = l, .since_ms = since_ms};
+    if (slw_serve_log_scan(s->store, slot->name, INT64_MIN, INT64_MAX,
+                           recount_seen, &c, &err) != SLW_OK)
+        slw_log_err(SLW_LOG_WARN, "serve.canary_not_counted", &err);
+}
+
 static enum slw_rc
 load_all(struct slw_serve *s, struct slw_err *err)
 {
@@ -342,6 +384,8 @@ load_all(struct slw_serve *s, struct slw_err *err)
             report_unloaded(s, slot, l->champion, now_ms);
         if (l->canary && !l->canary->model)
             report_unloaded(s, slot, l->canary, now_ms);
+        if (l->champion && l->canary)
+            canary_recount(s, slot, l, list[i].changed_at_ms);
         if (l->champion)
             serve_slot_log_open(s, slot, now_ms);
         serve_live_swap(slot, l);

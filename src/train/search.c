@@ -484,6 +484,19 @@ def_take(const struct slw_train_spec *spec, struct slw_arena *a,
     TRY(train_def_parse(spec->def, a, out, err));
     if (out->name.len == 0)
         return slw_fail(err, SLW_INVALID, "the model definition has no name");
+    if (!spec->params)
+        return SLW_OK;
+    size_t kept = 0;
+    for (size_t i = 0; i < out->candidate_count; i++)
+        if (slw_json_get(spec->params,
+                         slw_arena_strz(a, out->candidates[i].name)))
+            out->candidates[kept++] = out->candidates[i];
+    if (kept == 0)
+        return slw_fail(err, SLW_INVALID,
+                        "the parameters to fit again are of no candidate that"
+                        " '%.*s' still has",
+                        SLW_FMT(out->name));
+    out->candidate_count = kept;
     return SLW_OK;
 }
 

@@ -58,9 +58,9 @@ struct slw_train_spec {
     int64_t trials;              /* < 0: the definition's, a candidate */
     const char *server_url;      /* for script candidates; NULL: they fail
                                     with a clear sentence */
-    const struct json_t *params; /* {"xgboost": {…}}: candidates that are not
-                                    searched for but fitted once with these;
-                                    NULL: all are searched */
+    const struct json_t *params; /* {"xgboost": {…}}: no search, only these
+                                    candidates, fitted once with these
+                                    parameters; NULL: all are searched */
 };
 struct slw_train_result {
     struct slw_str release; /* JSON of the release document (see registry.h) */
