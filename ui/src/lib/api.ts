@@ -118,7 +118,8 @@ export function useLoad<T>(key: string, load: () => Promise<T>, topics: string[]
   e.load = load;
   useEffect(() => {
     e.users++;
-    if (!e.state.peek().data || Date.now() - e.at > 1000) void refresh(e);
+    const { data, loading } = e.state.peek();
+    if (!loading && (!data || Date.now() - e.at > 1000)) void refresh(e);
     return () => { e.users--; };
   }, [e]);
   return { ...(e.state.value as State<T>), again: () => void refresh(e) };

@@ -97,8 +97,11 @@ export function RunList() {
   const [draft, setDraft] = useState(q);
   useEffect(() => setDraft(q), [q]);
   const filter = useRef<HTMLInputElement>(null);
-  const compare = () => { if (sel.size > 1) go(href(["runs", "compare"], { ids: [...sel].join(",") })); };
-  useEffect(() => onKeys({ e: () => filter.current?.focus(), x: compare, p: () => setPanel((v) => !v) }), [sel]);
+  const compare = () => { // what is marked stands in the address, also between two drawings
+    const ids = place.peek().query.get("sel") ?? "";
+    if (ids.includes(",")) go(href(["runs", "compare"], { ids }));
+  };
+  useEffect(() => onKeys({ e: () => filter.current?.focus(), x: compare, p: () => setPanel((v) => !v) }), []);
   const mark = (id: string) => {
     const next = new Set(sel);
     if (!next.delete(id)) next.add(id);
