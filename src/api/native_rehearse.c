@@ -30,8 +30,8 @@ api_rehearsals_get(struct slw_http_req *req, struct slw_http_res *res,
                    struct slw_err *err)
 {
     struct slw_str doc;
-    TRY(slw_rehearse_get(root_of(req->app, req->arena),
-                         slw_http_var(req, "id"), req->arena, &doc, err));
+    TRY(slw_rehearse_get(root_of(req->app, req->arena), slw_http_var(req, "id"),
+                         req->arena, &doc, err));
     slw_buf_str(&res->body, doc);
     return SLW_OK;
 }
@@ -40,9 +40,8 @@ enum slw_rc
 api_rehearsals_start(struct slw_http_req *req, struct slw_http_res *res,
                      struct slw_err *err)
 {
-    static const char *const known[] = {"from",     "to",      "deployment",
-                                        "policies", "requests", "workers",
-                                        "again"};
+    static const char *const known[] = {
+        "from", "to", "deployment", "policies", "requests", "workers", "again"};
     int64_t from_ms = INT64_MIN, to_ms = INT64_MIN;
     struct slw_str deployment = SLW_STR("");
     SLW_AUTO(slw_json, body);

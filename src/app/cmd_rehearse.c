@@ -84,13 +84,13 @@ line_write(struct slw_jw *w, const struct json_t *policies, size_t year_at,
         const struct json_t *symbols = slw_json_get(y, "symbols");
         for (size_t i = 0; symbol.len && i < slw_json_len(symbols); i++) {
             const struct json_t *s = slw_json_at(symbols, i);
-            if (slw_str_eq(slw_json_str_or(slw_json_get(s, "symbol"),
-                                           SLW_STR("")),
-                           symbol))
+            if (slw_str_eq(
+                    slw_json_str_or(slw_json_get(s, "symbol"), SLW_STR("")),
+                    symbol))
                 v = slw_json_get(s, "error");
         }
-        slw_jw_keys(w, slw_json_str_or(slw_json_get(policy, "name"),
-                                       SLW_STR("?")));
+        slw_jw_keys(
+            w, slw_json_str_or(slw_json_get(policy, "name"), SLW_STR("?")));
         if (v)
             slw_jw_node(w, v);
         else
@@ -129,10 +129,10 @@ errors_print(struct app_args *a, const struct json_t *policies)
         const int64_t year = slw_json_i64_or(slw_json_get(y, "year"), 0);
         const struct json_t *symbols = slw_json_get(y, "symbols");
         for (size_t s = 0; s < slw_json_len(symbols); s++)
-            line_write(&w, policies, i, year,
-                       slw_json_str_or(
-                           slw_json_get(slw_json_at(symbols, s), "symbol"),
-                           SLW_STR("")));
+            line_write(
+                &w, policies, i, year,
+                slw_json_str_or(slw_json_get(slw_json_at(symbols, s), "symbol"),
+                                SLW_STR("")));
         line_write(&w, policies, i, year, SLW_STR(""));
     }
     slw_jw_arr_end(&w);
@@ -144,8 +144,8 @@ errors_print(struct app_args *a, const struct json_t *policies)
                        SLW_FMT(name));
     }
     if (slw_json_parse(&doc, slw_buf_view(&rows), &err) == SLW_OK)
-        app_table(doc.root, app_text(a, "%.*s",
-                                     SLW_FMT(slw_buf_view(&columns))));
+        app_table(doc.root,
+                  app_text(a, "%.*s", SLW_FMT(slw_buf_view(&columns))));
 }
 
 static void
@@ -153,14 +153,14 @@ table_print(struct app_args *a, const struct json_t *doc)
 {
     const struct json_t *policies = slw_json_get(doc, "policies");
     const struct json_t *first = slw_json_at(policies, 0);
-    printf("%.*s, %.*s to %.*s: %.*s of what was answered, by year and"
-           " symbol\n\n",
-           SLW_FMT(slw_json_str_or(slw_json_get(doc, "deployment"),
-                                   SLW_STR("?"))),
-           SLW_FMT(slw_json_str_or(slw_json_get(doc, "from"), SLW_STR("?"))),
-           SLW_FMT(slw_json_str_or(slw_json_get(doc, "to"), SLW_STR("?"))),
-           SLW_FMT(
-               slw_json_str_or(slw_json_get(first, "metric"), SLW_STR("mae"))));
+    printf(
+        "%.*s, %.*s to %.*s: %.*s of what was answered, by year and"
+        " symbol\n\n",
+        SLW_FMT(slw_json_str_or(slw_json_get(doc, "deployment"), SLW_STR("?"))),
+        SLW_FMT(slw_json_str_or(slw_json_get(doc, "from"), SLW_STR("?"))),
+        SLW_FMT(slw_json_str_or(slw_json_get(doc, "to"), SLW_STR("?"))),
+        SLW_FMT(
+            slw_json_str_or(slw_json_get(first, "metric"), SLW_STR("mae"))));
     errors_print(a, policies);
     puts("");
     app_table(policies,
@@ -191,8 +191,8 @@ number_take(const struct app_args *a, const char *name, int dflt, int *out,
 {
     const char *text = app_option(a, name);
     int64_t v = dflt;
-    if (text && (slw_str_i64(slw_str_of(text), &v, err) != SLW_OK || v < 1 ||
-                 v > 1000))
+    if (text &&
+        (slw_str_i64(slw_str_of(text), &v, err) != SLW_OK || v < 1 || v > 1000))
         return slw_fail(err, SLW_INVALID, "--%s must be 1 to 1000, not '%s'",
                         name, text);
     *out = (int)v;
@@ -214,8 +214,8 @@ static enum slw_rc
 policies_take(struct app_args *a, struct slw_rehearse_options *o,
               const char **out_project, struct slw_err *err)
 {
-    const char **files = SLW_ARENA_NEW(&a->arena, const char *,
-                                       APP_OPTION_MAX + (size_t)a->word_count + 1);
+    const char **files = SLW_ARENA_NEW(
+        &a->arena, const char *, APP_OPTION_MAX + (size_t)a->word_count + 1);
     size_t count = 0;
     *out_project = NULL;
     for (int i = 0; i < a->option_count; i++)
@@ -332,8 +332,7 @@ rehearse_there(struct app_args *a, const struct slw_rehearse_options *o,
         return slw_err_prefix(err,
                               "there is no " YAML_DEFAULT
                               " here to rehearse, so the server was asked: ");
-    TRY(app_job_wait(a,
-                     slw_json_i64_or(slw_json_get(started.root, "job"), 0),
+    TRY(app_job_wait(a, slw_json_i64_or(slw_json_get(started.root, "job"), 0),
                      &job, err));
     TRY(slw_json_need_str(slw_json_get(job.root, "result"), "id", &id, err));
     return app_request_json(

@@ -17,6 +17,33 @@
 
 #include "base/base_internal.h"
 
+/* Set once, before there are threads. */
+static bool relaxed;
+
+void
+slw_file_relax(void)
+{
+    relaxed = true;
+}
+
+bool
+slw_file_relaxed(void)
+{
+    return relaxed;
+}
+
+int
+slw_fd_sync(int fd)
+{
+    return relaxed ? 0 : fsync(fd);
+}
+
+int
+slw_fd_sync_data(int fd)
+{
+    return relaxed ? 0 : fdatasync(fd);
+}
+
 #define FAIL(err, what, path)                                                  \
     base_fail_errno((err), __FILE_NAME__ ":" SLW_STRINGIFY(__LINE__), (what),  \
                     (path), errno)
@@ -111,7 +138,7 @@ slw_dir_sync(const char *dir, struct slw_err *err)
         return FAIL(err, "open folder", dir);
     f.fd_plus_1 = fd + 1;
     /* Some file systems cannot sync folders and say so. */
-    if (fsync(fd) != 0 && errno != EINVAL)
+    if (slw_fd_sync(fd) != 0 && errno != EINVAL)
         return FAIL(err, "sync folder", dir);
     return SLW_OK;
 }
@@ -138,7 +165,7 @@ tmp_write(const char *tmp, struct slw_str bytes, struct slw_err *err)
         return FAIL(err, "create", tmp);
     f.fd_plus_1 = fd + 1;
     TRY(write_all(fd, tmp, bytes.ptr, bytes.len, err));
-    if (fsync(fd) != 0)
+    if (slw_fd_sync(fd) != 0)
         return FAIL(err, "sync", tmp);
     return SLW_OK;
 }
@@ -182,7 +209,7 @@ slw_file_commit(const char *tmp_path, const char *path, struct slw_err *err)
     if (fd < 0)
         return FAIL(err, "open", tmp_path);
     f.fd_plus_1 = fd + 1;
-    if (fsync(fd) != 0)
+    if (slw_fd_sync(fd) != 0)
         return FAIL(err, "sync", tmp_path);
     TRY(tmp_rename(tmp_path, path, err));
     return strcmp(from, to) == 0 ? SLW_OK : slw_dir_sync(from, err);

@@ -46,6 +46,14 @@ SLW_MUST_USE enum slw_rc slw_dir_each(const char *path, slw_dir_fn fn,
 SLW_PRINTF(3, 4)
 const char *slw_path(struct slw_arena *a, const char *dir, const char *fmt,
                      ...);
+/* fsync() and fdatasync(), but for a process that was relaxed. */
+int slw_fd_sync(int fd);
+int slw_fd_sync_data(int fd);
+/* From now on this process waits for no disk: what it writes outlives the
+ * process, not a power cut.  For a process all of whose files can be made
+ * again (a rehearsal).  Call it before there are threads. */
+void slw_file_relax(void);
+bool slw_file_relaxed(void);
 /* Write all bytes to a descriptor.  Errors IO. */
 SLW_MUST_USE enum slw_rc slw_fd_write(int fd, const void *bytes, size_t len,
                                       struct slw_err *err);

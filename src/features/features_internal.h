@@ -128,12 +128,10 @@ void features_columns_sql(struct slw_buf *sql, const struct features_table *t,
 
 /* ---- frame.c, memo.c ---- */
 void features_frame_hash(struct slw_frame *f);
-SLW_MUST_USE enum slw_rc features_memo_frame(struct slw_memo *m,
-                                             struct slw_store *s,
-                                             const struct slw_frame_spec *spec,
-                                             struct slw_arena *a,
-                                             struct slw_frame *out,
-                                             struct slw_err *err);
+SLW_MUST_USE enum slw_rc
+features_memo_frame(struct slw_memo *m, struct slw_store *s,
+                    const struct slw_frame_spec *spec, struct slw_arena *a,
+                    struct slw_frame *out, struct slw_err *err);
 
 /* ---- view.c ---- */
 SLW_MUST_USE enum slw_rc

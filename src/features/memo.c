@@ -65,12 +65,11 @@ pins_add(struct slw_hasher *h, struct slw_store *s, const struct json_t *pins,
     for (void *it = slw_json_iter(pins); it; it = slw_json_next(pins, it)) {
         struct slw_dataset d;
         const struct slw_str name = slw_json_iter_key(it);
-        TRY(slw_data_get(
-            &tx,
-            slw_arena_printf(
-                &a, "%.*s@%lld", SLW_FMT(name),
-                (long long)slw_json_i64_or(slw_json_iter_value(it), 0)),
-            &a, &d, err));
+        TRY(slw_data_get(&tx,
+                         slw_arena_printf(&a, "%.*s@%lld", SLW_FMT(name),
+                                          (long long)slw_json_i64_or(
+                                              slw_json_iter_value(it), 0)),
+                         &a, &d, err));
         add(h, name);
         add(h, d.hash);
     }

@@ -52,11 +52,9 @@ slw_project_parse(struct slw_str file, struct slw_str yaml, struct slw_arena *a,
 /* The file as it stands, as JSON: no check of what it says.  JSON is YAML, so
  * what is made of it may be applied again.
  * Errors INVALID: it is no YAML */
-SLW_MUST_USE enum slw_rc slw_project_raw(struct slw_str file,
-                                         struct slw_str yaml,
-                                         struct slw_arena *a,
-                                         struct slw_str *out_json,
-                                         struct slw_err *err);
+SLW_MUST_USE enum slw_rc
+slw_project_raw(struct slw_str file, struct slw_str yaml, struct slw_arena *a,
+                struct slw_str *out_json, struct slw_err *err);
 /* Declare everything of a project in one transaction (then deployments);
  * what is unchanged stays untouched.
  * In   file for messages; folder: of the yaml on this machine, or "", where

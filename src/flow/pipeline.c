@@ -112,8 +112,8 @@ table_params(const struct json_t *table, struct slw_arena *a)
         struct slw_jw w;
         slw_jw_init(&w, &text);
         slw_jw_obj(&w);
-        slw_jw_keys(&w, slw_json_str_or(slw_json_get(e, "candidate"),
-                                        SLW_STR("?")));
+        slw_jw_keys(
+            &w, slw_json_str_or(slw_json_get(e, "candidate"), SLW_STR("?")));
         slw_jw_node(&w, slw_json_get(e, "params"));
         slw_jw_obj_end(&w);
         return slw_arena_str(a, slw_buf_view(&text));

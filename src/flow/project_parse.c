@@ -112,10 +112,10 @@ static enum slw_rc
 head_read(const struct project_in *in, struct slw_str *out_name,
           struct slw_err *err)
 {
-    static const char *const keys[] = {
-        "project",     "description", "sources", "features", "models",
-        "deployments", "monitors",    "retrain", "notify",   "rehearse",
-        NULL};
+    static const char *const keys[] = {"project",  "description", "sources",
+                                       "features", "models",      "deployments",
+                                       "monitors", "retrain",     "notify",
+                                       "rehearse", NULL};
     TRY(slw_yaml_known(in->root, in->file, keys, err));
     const struct slw_yaml *name = slw_yaml_get(in->root, "project");
     if (!name)

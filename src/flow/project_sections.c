@@ -885,7 +885,7 @@ refused_write(const struct project_in *in, const struct slw_yaml *v,
 
 static enum slw_rc
 reuse_write(const struct project_in *in, const struct slw_yaml *v,
-             struct slw_jw *w, struct slw_err *err)
+            struct slw_jw *w, struct slw_err *err)
 {
     static const char *const ways[] = {"full", "reuse", NULL};
     TRY(project_word(in, v, ways, err));

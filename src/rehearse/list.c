@@ -52,8 +52,8 @@ newest_first(const void *a, const void *b)
 static void
 summary_write(const struct json_t *doc, struct slw_jw *w)
 {
-    static const char *const same[] = {"id",   "project",  "deployment", "from",
-                                       "to",   "complete", "made_at_ms"};
+    static const char *const same[] = {"id", "project",  "deployment", "from",
+                                       "to", "complete", "made_at_ms"};
     const struct json_t *list = slw_json_get(doc, "policies");
     slw_jw_obj(w);
     for (size_t i = 0; i < SLW_ARRAY_LEN(same); i++) {

@@ -156,8 +156,8 @@ feed_open(struct loop *l, struct slw_store *base, struct slw_str name,
         TRY(slw_tx_read(&tx, base, err));
         TRY(slw_data_get_at(&tx, name, INT64_MAX, &l->a, &out->whole, err));
     }
-    TRY(slw_data_arrivals(base, &out->whole, &l->a, &out->arrivals,
-                          &out->count, err));
+    TRY(slw_data_arrivals(base, &out->whole, &l->a, &out->arrivals, &out->count,
+                          err));
     if (slw_blob_exists(l->store, slw_arena_strz(&l->a, out->whole.hash)))
         return SLW_OK;
     TRY(slw_blob_cached(base, slw_arena_strz(&l->a, out->whole.hash),
@@ -310,8 +310,8 @@ row_predict(struct loop *l, const struct slw_serving *v,
             .x = x,
             .row_count = 1,
             .column_count = count};
-        const enum slw_rc rc = slw_serving_predict(l->serve, v, &in, &a, &out,
-                                                   err);
+        const enum slw_rc rc =
+            slw_serving_predict(l->serve, v, &in, &a, &out, err);
         if (rc != SLW_OK && rc != SLW_INTERNAL && rc != SLW_BUSY)
             return rc;
     }
@@ -365,8 +365,7 @@ first_run(struct loop *l, int64_t *out_id, struct slw_err *err)
     slw_jw_init(&w, &text);
     slw_jw_obj(&w);
     slw_jw_kstr(&w, "model", l->model);
-    slw_jw_kz(&w, "until",
-              slw_str_eqz(l->start, "gate") ? "promote" : "train");
+    slw_jw_kz(&w, "until", slw_str_eqz(l->start, "gate") ? "promote" : "train");
     if (slw_str_eqz(l->start, "rule"))
         slw_jw_ki64(&w, "trials", 1); /* only its rule is wanted */
     slw_jw_kz(&w, "reason", "the rehearsal begins");
@@ -440,13 +439,13 @@ progress_tell(struct loop *l, bool now, struct slw_err *err)
     if (!now && mono_ns - l->told_ns < 300000000)
         return SLW_OK;
     l->told_ns = mono_ns;
-    const double share = (double)(l->day_ms - l->from_ms) /
-                         (double)(l->to_ms - l->from_ms + 1);
-    return slw_file_put(
-        slw_path(&a, l->dir, "%.*s.progress", SLW_FMT(l->name)),
-        slw_arena_printf(&a, "%.4f %s\n", share < 0 ? 0.0 : share,
-                         slw_date_text(l->day_ms, day)),
-        err);
+    const double share =
+        (double)(l->day_ms - l->from_ms) / (double)(l->to_ms - l->from_ms + 1);
+    return slw_file_put(slw_path(&a, l->dir, "%.*s.progress", SLW_FMT(l->name)),
+                        slw_arena_printf(&a, "%.4f %s\n",
+                                         share < 0 ? 0.0 : share,
+                                         slw_date_text(l->day_ms, day)),
+                        err);
 }
 
 static enum slw_rc
@@ -489,8 +488,7 @@ store_open(struct loop *l, struct slw_err *err)
 {
     const struct slw_store_options opt = {
         .dir = slw_path(&l->a, l->dir, "%.*s", SLW_FMT(l->name)),
-        .server = true,
-        .relaxed = true};
+        .server = true};
     return slw_store_open(&l->store, &opt, err);
 }
 

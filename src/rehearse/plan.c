@@ -222,9 +222,9 @@ policy_write(const struct plan *p, const struct policy *pol, struct slw_jw *w,
     slw_jw_init(&own, &project);
     TRY(project_write(p, pol, &own, err));
     TRY(slw_buf_check(&project, err));
-    TRY(slw_project_parse(slw_arena_printf(p->a, "policy %.*s",
-                                           SLW_FMT(pol->name)),
-                          slw_buf_view(&project), p->a, &ignored, err));
+    TRY(slw_project_parse(
+        slw_arena_printf(p->a, "policy %.*s", SLW_FMT(pol->name)),
+        slw_buf_view(&project), p->a, &ignored, err));
     slw_jw_obj(w);
     slw_jw_kstr(w, "name", pol->name);
     slw_jw_kstr(w, "start", pol->start);
@@ -360,12 +360,11 @@ deployment_choose(struct plan *p, struct slw_err *err)
                         SLW_FMT(p->opt->file), SLW_FMT(name));
     p->deployment = slw_arena_str(p->a, name);
     p->model = slw_json_str_or(slw_json_get(d, "model"), SLW_STR(""));
-    p->notebook = slw_str_eq(
-                      name, slw_json_str_or(slw_json_get(said, "deployment"),
-                                            SLW_STR("")))
-                      ? slw_json_str_or(slw_json_get(said, "notebook"),
-                                        p->model)
-                      : p->model;
+    p->notebook =
+        slw_str_eq(name, slw_json_str_or(slw_json_get(said, "deployment"),
+                                         SLW_STR("")))
+            ? slw_json_str_or(slw_json_get(said, "notebook"), p->model)
+            : p->model;
     return SLW_OK;
 }
 
@@ -386,8 +385,8 @@ sources_write(const struct plan *p, struct slw_jw *w, struct slw_err *err)
         const struct slw_str given =
             slw_json_str_or(slw_json_get(files.root, name), SLW_STR(""));
         if (path.len && path.ptr[0] != '/' && p->opt->folder.len)
-            path = slw_arena_printf(p->a, "%.*s/%.*s",
-                                    SLW_FMT(p->opt->folder), SLW_FMT(path));
+            path = slw_arena_printf(p->a, "%.*s/%.*s", SLW_FMT(p->opt->folder),
+                                    SLW_FMT(path));
         if (given.len)
             path = given;
         if (path.len == 0)
@@ -443,9 +442,9 @@ rehearse_plan(const struct slw_rehearse_options *opt, struct slw_arena *a,
     struct slw_jw w;
     slw_jw_init(&w, &text);
     slw_jw_obj(&w);
-    slw_jw_kstr(&w, "project",
-                slw_json_str_or(slw_json_get(p.known.root, "project"),
-                                SLW_STR("")));
+    slw_jw_kstr(
+        &w, "project",
+        slw_json_str_or(slw_json_get(p.known.root, "project"), SLW_STR("")));
     slw_jw_kstr(&w, "deployment", p.deployment);
     slw_jw_ki64(&w, "from_ms", opt->from_ms);
     slw_jw_ki64(&w, "to_ms", opt->to_ms);

@@ -160,8 +160,9 @@ child_look(struct rehearsal *r, struct child *c)
     if (WIFEXITED(status) && WEXITSTATUS(status) == REHEARSE_DONE) {
         c->state = DONE;
         c->share = 1;
-    } else if (WIFEXITED(status) && WEXITSTATUS(status) == REHEARSE_STOPPED) {
-        c->state = STOPPED;
+    } else if ((WIFEXITED(status) && WEXITSTATUS(status) == REHEARSE_STOPPED) ||
+               (WIFSIGNALED(status) && WTERMSIG(status) == SIGTERM)) {
+        c->state = STOPPED; /* the second: before it could listen */
     }
 }
 
@@ -179,12 +180,10 @@ child_fail(struct rehearsal *r, const struct child *c, struct slw_err *err)
         slw_json_parse(&doc, slw_buf_view(&text), &ignored) == SLW_OK &&
         slw_json_need_str(doc.root, "message", &message, &ignored) == SLW_OK) {
         const int64_t rc = slw_json_i64_or(slw_json_get(doc.root, "rc"), 0);
-        return slw_fail(err,
-                        rc > 0 && rc < SLW_RC_COUNT ? (enum slw_rc)rc
-                                                    : SLW_INTERNAL,
-                        "%s%s: %.*s", strcmp(name, "base") ? "policy " : "",
-                        strcmp(name, "base") ? name : "data",
-                        SLW_FMT(message));
+        return slw_fail(
+            err, rc > 0 && rc < SLW_RC_COUNT ? (enum slw_rc)rc : SLW_INTERNAL,
+            "%s%s: %.*s", strcmp(name, "base") ? "policy " : "",
+            strcmp(name, "base") ? name : "data", SLW_FMT(message));
     }
     return slw_fail(err, SLW_INTERNAL,
                     "the process of '%s' ended without a word; see %s/%s.log",
@@ -305,8 +304,8 @@ policies_run(struct rehearsal *r, struct slw_err *err)
             const struct slw_str start =
                 slw_json_str_or(slw_json_get(p, "start"), SLW_STR(""));
             if (slw_str_eqz(start, "gate") == (gated == 1))
-                r->children[r->child_count++].name = slw_json_str_or(
-                    slw_json_get(p, "name"), SLW_STR(""));
+                r->children[r->child_count++].name =
+                    slw_json_str_or(slw_json_get(p, "name"), SLW_STR(""));
         }
     return children_run(r, err);
 }
@@ -359,9 +358,9 @@ result_make(struct rehearsal *r, int64_t made_at_ms, struct slw_str *out,
     slw_jw_kz(&w, "dir", r->dir);
     slw_jw_kbool(&w, "complete", complete);
     for (size_t i = 0; i < SLW_ARRAY_LEN(same); i++)
-        slw_jw_kstr(&w, same[i],
-                    slw_json_str_or(slw_json_get(r->plan.root, same[i]),
-                                    SLW_STR("")));
+        slw_jw_kstr(
+            &w, same[i],
+            slw_json_str_or(slw_json_get(r->plan.root, same[i]), SLW_STR("")));
     slw_jw_kz(&w, "from", slw_date_text(r->opt->from_ms, day));
     slw_jw_kz(&w, "to", slw_date_text(r->opt->to_ms, day));
     slw_jw_ki64(&w, "requests", r->opt->requests);
@@ -380,8 +379,8 @@ result_there(struct rehearsal *r, struct slw_str *out, struct slw_err *err)
     SLW_AUTO(slw_buf, text);
     SLW_AUTO(slw_json, doc);
     *out = SLW_STR("");
-    const enum slw_rc rc = slw_file_get(
-        slw_path(r->a, r->dir, "result.json"), REHEARSE_FILE_MAX, &text, err);
+    const enum slw_rc rc = slw_file_get(slw_path(r->a, r->dir, "result.json"),
+                                        REHEARSE_FILE_MAX, &text, err);
     if (rc == SLW_NOT_FOUND)
         return SLW_OK;
     TRY(rc);
@@ -479,6 +478,7 @@ slw_rehearse_child_main(const char *dir, const char *name)
     struct slw_err err;
     bool stopped = false;
     slw_proc_die_with_parent();
+    slw_file_relax(); /* all of it can be made again */
     slw_log_level_set(SLW_LOG_WARN);
     struct sigaction sa = {.sa_handler = on_term};
     (void)sigaction(SIGTERM, &sa, NULL);

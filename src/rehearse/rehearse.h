@@ -19,20 +19,20 @@
 #define SLW_REHEARSE_WORKERS_MAX 64
 
 struct slw_rehearse_options {
-    const char *root;      /* folder of all rehearsals; made when absent */
-    struct slw_str file;   /* name of the project file, for messages */
-    struct slw_str folder; /* sources' paths are relative to it */
-    struct slw_str yaml;   /* the project */
-    struct slw_str files;  /* JSON {"prices": "/path"}: instead of the paths
-                              of the project's sources; "" none */
+    const char *root;          /* folder of all rehearsals; made when absent */
+    struct slw_str file;       /* name of the project file, for messages */
+    struct slw_str folder;     /* sources' paths are relative to it */
+    struct slw_str yaml;       /* the project */
+    struct slw_str files;      /* JSON {"prices": "/path"}: instead of the paths
+                                  of the project's sources; "" none */
     int64_t from_ms, to_ms;    /* first and last instant of the days */
     struct slw_str deployment; /* "": the one the project says, or the first
                                   with a retrain policy, or the first */
     const char *const *policy_files; /* besides the built-in policies */
     size_t policy_file_count;
-    int worker_count; /* processes at a time */
-    int requests;     /* a day and row, each of another user */
-    bool again;       /* start anew where there is a result already */
+    int worker_count;         /* processes at a time */
+    int requests;             /* a day and row, each of another user */
+    bool again;               /* start anew where there is a result already */
     const volatile int *stop; /* non-NULL: nonzero ends after the day */
     /* How far it is; called a few times a second. */
     void (*progress)(void *ctx, double share, struct slw_str line);

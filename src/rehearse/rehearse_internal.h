@@ -21,7 +21,8 @@ enum { REHEARSE_DONE = 0, REHEARSE_FAILED = 1, REHEARSE_STOPPED = 3 };
 /* ---- plan.c ---- */
 /* plan.json as text: {"version", "project", "deployment", "from_ms", "to_ms",
  * "requests", "policies": [{"name", "start": "gate"|"train"|"rule", "model",
- * "project": the whole project as it is for this policy}], "sources": {"prices":
+ * "project": the whole project as it is for this policy}], "sources":
+ * {"prices":
  * {"def", "path"}}}. */
 SLW_MUST_USE enum slw_rc rehearse_plan(const struct slw_rehearse_options *opt,
                                        struct slw_arena *a,
@@ -35,12 +36,10 @@ SLW_MUST_USE enum slw_rc rehearse_base_make(const char *dir,
 
 /* ---- loop.c: in a policy's child ---- */
 /* Out  *out_stopped: asked to stop before the last day */
-SLW_MUST_USE enum slw_rc rehearse_policy_run(const char *dir,
-                                             const struct json_t *plan,
-                                             const struct json_t *policy,
-                                             const volatile int *stop,
-                                             bool *out_stopped,
-                                             struct slw_err *err);
+SLW_MUST_USE enum slw_rc
+rehearse_policy_run(const char *dir, const struct json_t *plan,
+                    const struct json_t *policy, const volatile int *stop,
+                    bool *out_stopped, struct slw_err *err);
 
 /* ---- score.c ---- */
 struct slw_store;

@@ -136,10 +136,9 @@ label_of(const struct score *s, int64_t event_ms, struct slw_str entity)
     size_t low = 0, high = f->row_count;
     while (low < high) {
         const size_t mid = low + (high - low) / 2;
-        const bool less =
-            f->event_ms[mid] != event_ms
-                ? f->event_ms[mid] < event_ms
-                : slw_str_cmp(f->entity[mid], entity) < 0;
+        const bool less = f->event_ms[mid] != event_ms
+                              ? f->event_ms[mid] < event_ms
+                              : slw_str_cmp(f->entity[mid], entity) < 0;
         if (less)
             low = mid + 1;
         else
@@ -237,9 +236,8 @@ events_count(struct score *s, struct slw_store *store, struct slw_err *err)
         for (;;) {
             struct slw_event e;
             SLW_AUTO(slw_arena, a);
-            const enum slw_rc rc =
-                slw_event_after(&tx, after, slw_str_of(rooms[i]), SLW_STR(""),
-                                &a, &e, err);
+            const enum slw_rc rc = slw_event_after(
+                &tx, after, slw_str_of(rooms[i]), SLW_STR(""), &a, &e, err);
             if (rc == SLW_NOT_FOUND)
                 break;
             TRY(rc);

@@ -76,8 +76,8 @@ rehearse_base_make(const char *dir, const struct json_t *plan,
     SLW_AUTO(slw_arena, a);
     struct slw_store *s = NULL;
     const char *done = slw_path(&a, dir, "base.done");
-    const struct slw_store_options opt = {
-        .dir = slw_path(&a, dir, "base"), .server = true, .relaxed = true};
+    const struct slw_store_options opt = {.dir = slw_path(&a, dir, "base"),
+                                          .server = true};
     if (slw_file_exists(done))
         return SLW_OK;
     TRY(slw_dir_remove(opt.dir, err));

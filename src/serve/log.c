@@ -415,7 +415,7 @@ seal_all(struct serve_log *log, struct slw_store *store,
     while (list) {
         struct serve_segment *g = list;
         list = g->next;
-        if (fdatasync(g->fd) != 0) {
+        if (slw_fd_sync_data(g->fd) != 0) {
             slw_fail(&err, SLW_IO, "cannot sync the prediction log: errno %d",
                      errno);
             warn_once(log, "serve.log_unsynced", &err);
@@ -514,7 +514,7 @@ serve_log_flush(struct serve_log *log, struct slw_store *store,
     struct slw_err err;
     round_take(log, &r);
     /* Only this thread closes segments: the descriptor stays ours. */
-    if (r.fd >= 0 && fdatasync(r.fd) != 0) {
+    if (r.fd >= 0 && slw_fd_sync_data(r.fd) != 0) {
         slw_fail(&err, SLW_IO, "cannot sync the prediction log: errno %d",
                  errno);
         warn_once(log, "serve.log_unsynced", &err);

@@ -133,9 +133,11 @@ static enum slw_rc
 batch_sync(struct put *p, struct slw_err *err)
 {
     if (p->pending_count > SYNC_EACH_MAX)
-        return syncfs(p->pending[0].fd) == 0 ? SLW_OK : fail_file("sync", err);
+        return slw_file_relaxed() || syncfs(p->pending[0].fd) == 0
+                   ? SLW_OK
+                   : fail_file("sync", err);
     for (size_t i = 0; i < p->pending_count; i++)
-        if (fsync(p->pending[i].fd) != 0)
+        if (slw_fd_sync(p->pending[i].fd) != 0)
             return fail_file("sync", err);
     return SLW_OK;
 }

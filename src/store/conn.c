@@ -17,6 +17,7 @@ static const char SQL_SETTINGS[] = "PRAGMA page_size = 8192;"
                                    "PRAGMA temp_store = MEMORY;"
                                    "PRAGMA wal_autocheckpoint = 4000;"
                                    "PRAGMA journal_size_limit = 67108864;";
+static const char SQL_RELAXED[] = "PRAGMA synchronous = OFF;";
 static const char SQL_WRITER[] = "PRAGMA cache_size = -16384;";
 static const char SQL_READER[] = "PRAGMA cache_size = -2048;"
                                  "PRAGMA query_only = ON;";
@@ -162,6 +163,8 @@ conn_set_up(struct store_conn *c, const char *path, bool writer,
     (void)sqlite3_db_config(c->db, SQLITE_DBCONFIG_DQS_DML, 0, NULL);
     (void)sqlite3_db_config(c->db, SQLITE_DBCONFIG_DQS_DDL, 0, NULL);
     TRY(store_conn_exec(c, SQL_SETTINGS, err));
+    if (slw_file_relaxed())
+        TRY(store_conn_exec(c, SQL_RELAXED, err));
     return store_conn_exec(c, writer ? SQL_WRITER : SQL_READER, err);
 }
 

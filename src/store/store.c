@@ -145,7 +145,7 @@ ended_badly(struct slw_store *s)
 }
 
 static enum slw_rc
-open_server(struct slw_store *s, bool relaxed, struct slw_err *err)
+open_server(struct slw_store *s, struct slw_err *err)
 {
     TRY(slw_dir_make(s->dir, err));
     TRY(lock_take(s, err));
@@ -153,8 +153,6 @@ open_server(struct slw_store *s, bool relaxed, struct slw_err *err)
     const bool suspect = ended_badly(s);
     SLW_AUTO(slw_arena, arena);
     TRY(store_conn_open(&s->writer, db_path(s, &arena), true, err));
-    if (relaxed)
-        TRY(store_conn_exec(s->writer, "PRAGMA synchronous = OFF", err));
     bool fresh = false;
     TRY(check_ours(s, &fresh, err));
     if (suspect)
@@ -188,8 +186,7 @@ slw_store_open(struct slw_store **out, const struct slw_store_options *opt,
     (void)pthread_mutex_init(&s->pool_mutex, NULL);
     (void)pthread_cond_init(&s->pool_freed, NULL);
     store_group_init(&s->group);
-    enum slw_rc rc = s->server ? open_server(s, opt->relaxed, err)
-                                  : open_child(s, err);
+    enum slw_rc rc = s->server ? open_server(s, err) : open_child(s, err);
     if (rc != SLW_OK) {
         slw_err_prefix(err, "cannot open the data folder %s: ", s->dir);
         slw_store_close(s);

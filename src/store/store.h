@@ -23,8 +23,6 @@ struct slw_store_options {
     const char *dir; /* data folder; created when absent */
     bool server;     /* take the folder's exclusive server lock and migrate;
                         false: a job child, which finds both done */
-    bool relaxed;    /* what is written outlives the process, not a power cut:
-                        for what can be made again (a rehearsal) */
 };
 
 /* Layout of a data folder: slipway.db, lock, blobs/, cache/, tmp/, jobs/,

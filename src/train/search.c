@@ -140,8 +140,8 @@ trial_fit(struct train_search *s, const struct train_candidate *c,
 static struct slw_str
 params_given(const struct train_search *s, const struct train_candidate *c)
 {
-    const struct json_t *v = slw_json_get(
-        s->spec->params, slw_arena_strz(s->ctx->arena, c->name));
+    const struct json_t *v =
+        slw_json_get(s->spec->params, slw_arena_strz(s->ctx->arena, c->name));
     if (slw_json_type(v) != SLW_JSON_OBJECT)
         return SLW_STR("");
     SLW_AUTO(slw_buf, text);
