@@ -27,6 +27,7 @@ import time
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 EXAMPLE = ROOT / "examples" / "tech-stocks"
+YAML = EXAMPLE / "slipway.yaml"
 PRICES = EXAMPLE / "data" / "prices.csv"
 STEP_REQUESTS = 100  # of a canary step, as slipway.yaml declares it
 SYMBOLS = ["AAPL", "AMZN", "GOOGL", "META", "MSFT", "NVDA", "TSLA"]
@@ -520,6 +521,25 @@ def act_two(server):
     say(f"   now answering: the {params['served_by']}, version {version}")
 
 
+def act_three(binary, folder):
+    head(13, "Was it worth it? Five years lived through again, by three "
+         "policies")
+    note("notebook: trees on raw prices, trained once at the end of 2018, "
+         "never looked after. slipway: next-close as declared. rule: "
+         "tomorrow's close is today's.")
+    say(f"   $ slipway rehearse {YAML.relative_to(ROOT)} "
+        "--from 2019-01-01 --to 2023-12-29")
+    done = subprocess.run(
+        [binary, "rehearse", str(YAML), "--from", "2019-01-01", "--to",
+         "2023-12-29", "--data", str(folder / "rehearsal")],
+        stdout=subprocess.PIPE, text=True, check=False)
+    if done.returncode != 0:
+        raise Failed("the rehearsal failed, see above")
+    for line in done.stdout.splitlines():
+        if not line.startswith(("training took", "each policy")):
+            say(f"   {line}" if line else "")
+
+
 def listen_address(once):
     """Where a person will look for it, unless something is there already."""
     if not once:
@@ -576,6 +596,7 @@ def main():
         if servers[1].stop() != 0:
             raise Failed("the second server did not end cleanly")
         servers.pop()
+        act_three(args.bin, folder)
         sys.stderr.write(f"(the story took {time.monotonic() - begin:.0f} s)\n")
         where_to_look(servers[0], folder, once)
         if not once:

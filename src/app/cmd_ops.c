@@ -228,6 +228,7 @@ start_flow(struct app_args *a, const char *model, const char *until,
     slw_jw_kz(&w, "model", model);
     app_key_option(a, &w, "as-of", "as_of");
     app_key_option(a, &w, "reason", "reason");
+    app_key_option(a, &w, "search", "search");
     if (until)
         slw_jw_kz(&w, "until", until);
     static const char *const numbers[] = {"seed", "trials"};

@@ -404,7 +404,8 @@ const struct app_command app_commands[] = {
      .synopsis = "MODEL",
      .word_min = 1,
      .word_max = 1,
-     .options = "as-of=TIME until=STEP seed=N trials=N reason=TEXT no-wait",
+     .options = "as-of=TIME until=STEP seed=N trials=N search=HOW reason=TEXT"
+                " no-wait",
      .help = "retrain a model now: snapshot, train, gate, canary",
      .example = "slipway flow run next-range --until gate",
      .fn = app_flow_run},

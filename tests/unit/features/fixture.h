@@ -23,6 +23,7 @@ view_put(struct fixture *f, const char *name, const char *def)
 struct frame_ask {
     const char *pins, *views, *target, *extra;
     int64_t from_ms, to_ms, as_of_ms, known_after_ms;
+    struct slw_memo *memo;
 };
 
 static inline enum slw_rc
@@ -46,6 +47,7 @@ frame_get(struct fixture *f, const struct frame_ask *ask, struct slw_frame *out,
         .extra_sql = slw_str_of(ask->extra ? ask->extra : ""),
         .as_of_ms = ask->as_of_ms ? ask->as_of_ms : INT64_MAX,
         .known_after_ms = ask->known_after_ms,
+        .memo = ask->memo,
     };
     return slw_features_frame(f->store, &spec, &f->a, out, err);
 }
