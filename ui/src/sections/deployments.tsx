@@ -136,7 +136,7 @@ function Log({ name }: { name: string }) {
     side={<button class="sm" onClick={log.again}>Read again</button>}>
     <Reading of={log} isEmpty={(x) => !x.predictions.length} empty={<Empty>No prediction was asked for yet.</Empty>}>{(x) => {
       const figure = column(x.predictions.flatMap((p) => [p.prediction, p.rule]));
-      return <Table flat rows={[...x.predictions].reverse()} cols={[["Time", (p) => time(toMs(p.at))], ["Key", (p) => p.key],
+      return <Table flat rows={[...x.predictions].reverse()} cols={[["Time", (p) => time(toMs(p.at)), "l"], ["Key", (p) => p.key],
       ["Answer", (p) => figure(p.prediction), "r"], ["Rule", (p) => figure(p.rule), "r"],
       ["By", (p) => <>{p.served_by} <span class="mut">{p.fallback_reason}</span></>], ["Latency", (p) => duration(p.latency_us / 1000), "r"]]} />;
     }}</Reading></Card>;

@@ -23,8 +23,8 @@ function Decisions({ model, most = 30 }: { model: string | null; most?: number }
     {(d) => {
       const latest = new Map<string, Decision>();
       for (const x of d.decisions) if (!latest.has(`${x.model} ${x.trigger}`)) latest.set(`${x.model} ${x.trigger}`, x);
-      return <><p>{[...latest.values()].map((x, i) => <span key={i}>{i > 0 && " · "}<b>{x.model}, {x.trigger.replace("_", " ")}</b> {x.fired ? "fired" : "–"}: {x.reason.replace(/^(not )?fired: /, "")}</span>)}</p>
-        <Table rows={d.decisions} cols={[["When", (x) => <Time ms={x.at_ms} />], !model && ["Model", (x) => x.model], ["Rule", (x) => x.trigger.replace("_", " "), "l"],
+      return <><dl>{[...latest.values()].map((x) => <><dt>{!model && `${x.model}, `}{x.trigger.replace("_", " ")}</dt><dd>{x.reason}</dd></>)}</dl><p />
+        <Table rows={d.decisions} cols={[["When", (x) => <Time ms={x.at_ms} />], !model && ["Model", (x) => x.model, "l"], ["Rule", (x) => x.trigger.replace("_", " "), "l"],
           ["Fired", (x) => x.fired ? <Mark tone="info">fired</Mark> : <Mark tone="idle">no</Mark>, "v"],
           ["Reason", (x) => <>{x.reason}{x.run && <> <a href={href(["flows", x.run])}>retrain {x.run}</a></>}</>, "y"]]} /></>;
     }}</Reading></Card>;
@@ -43,9 +43,9 @@ export function FlowList({ model }: { model: string | null }) {
     actions={models.slice(0, 3).map((m) => <ActButton key={m} label={`Retrain ${m}`} act={retrainAct(m)} />)} />
     <Card title="Retrains"><Reading of={list} isEmpty={(d) => !d.flows.length}
       empty={<Empty command="slipway flow start NAME">No retrain has run yet. A rule starts one, or this:</Empty>}>{(d) => <FlowRows flows={d.flows} model={!model} />}</Reading></Card>
-    <div class="g2"><Decisions model={model} />
-      <Card title="Jobs" note="newest first"><Reading of={jobs} isEmpty={(d) => !d.jobs.length} empty={<Empty>No job has run yet.</Empty>}>
-        {(d) => <>{d.jobs.slice(0, 12).map((j) => <JobRow key={j.id} job={movingJobs.value[j.id] ?? j} cancel />)}</>}</Reading></Card></div>
+    <Decisions model={model} />
+    <Card title="Jobs" note="newest first"><Reading of={jobs} isEmpty={(d) => !d.jobs.length} empty={<Empty>No job has run yet.</Empty>}>
+      {(d) => <>{d.jobs.slice(0, 12).map((j) => <JobRow key={j.id} job={movingJobs.value[j.id] ?? j} cancel />)}</>}</Reading></Card>
   </>;
 }
 
