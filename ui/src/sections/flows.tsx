@@ -92,7 +92,7 @@ export function FlowPage({ id }: { id: string }) {
       lead={f && flowSentence(f)} actions={f && <>
         {job && <ActButton label="Cancel" danger act={{ title: `Cancel job ${job.id}`, path: `/api/v1/jobs/${job.id}/cancel`, danger: true }} />}
         <ActButton label="Retrain again" act={retrainAct(f.model)} /></>} />
-    <Reading of={one} rows={6}>{(x) => <div class="g2"><Card title="Steps" note={x.ended_at_ms ? `took ${duration(x.ended_at_ms - x.started_at_ms)}` : "under way"}><Steps f={x} job={job} /></Card>
+    <Reading of={one} rows={6}>{(x) => <div class="g2"><Card title="Steps" note={!x.ended_at_ms ? "under way" : x.ended_at_ms > x.started_at_ms ? `took ${duration(x.ended_at_ms - x.started_at_ms)}` : undefined}><Steps f={x} job={job} /></Card>
       <Card title="This run"><dl><dt>Model</dt><dd><a href={href(["models", x.model])}>{x.model}</a></dd>
         {x.version ? <><dt>Version</dt><dd><a href={href(["models", x.model, x.version])}>v{x.version}</a></dd></> : null}
         <dt>Started</dt><dd><Time ms={x.started_at_ms} /> {triggerWords(x.trigger)}</dd>
