@@ -172,9 +172,8 @@ write_gate(struct slw_tx *tx, struct slw_str model, int64_t version,
             continue;
         asked++;
         passed += slw_json_bool_or(slw_json_get(one, "passed"), false);
-        if (slw_str_eqz(
-                slw_json_str_or(slw_json_get(one, "name"), SLW_STR("")),
-                "beats fallback"))
+        if (slw_str_eqz(slw_json_str_or(slw_json_get(one, "name"), SLW_STR("")),
+                        "beats fallback"))
             rule = one;
     }
     slw_jw_obj(w);
