@@ -307,6 +307,18 @@ say_alias(struct saying *s)
 }
 
 static void
+say_version(struct saying *s)
+{
+    s->after = slw_arena_printf(s->a, "version %lld", number_of(s, "version"));
+    s->sentence = slw_arena_printf(
+        s->a,
+        "Model '%.*s' gets %.*s from run %.*s; it is not judged, no alias "
+        "moves and nothing is deployed",
+        SLW_FMT(s->effect->subject), SLW_FMT(s->after),
+        SLW_FMT(text_of(s, "run_id")));
+}
+
+static void
 say_token(struct saying *s)
 {
     if (slw_str_eqz(s->effect->kind, "access.token_revoked")) {
@@ -376,6 +388,7 @@ static const struct {
 } SAYINGS[] = {
     {.kind = "registry.alias_set", .say = say_alias},
     {.kind = "registry.alias_removed", .say = say_alias},
+    {.kind = "registry.version_added", .say = say_version},
     {.kind = "access.token_made", .say = say_token},
     {.kind = "access.token_revoked", .say = say_token},
     {.kind = "monitor.alert_acknowledged", .say = say_ack},

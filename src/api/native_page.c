@@ -138,6 +138,16 @@ alias_of(struct slw_tx *tx, struct slw_str model, const char *alias)
     return version;
 }
 
+static void
+kfigure(struct slw_jw *w, const char *key, const struct json_t *v)
+{
+    slw_jw_key(w, key);
+    if (v)
+        slw_jw_f64(w, slw_json_f64_or(v, 0));
+    else
+        slw_jw_null(w);
+}
+
 /* The last verdict on a version in few figures, or null. */
 static void
 write_gate(struct slw_tx *tx, struct slw_str model, int64_t version,
@@ -154,15 +164,25 @@ write_gate(struct slw_tx *tx, struct slw_str model, int64_t version,
         return;
     }
     const struct json_t *checks = slw_json_get(gate.root, "checks");
-    int64_t passed = 0;
-    for (size_t i = 0; i < slw_json_len(checks); i++)
-        passed += slw_json_bool_or(
-            slw_json_get(slw_json_at(checks, i), "passed"), false);
+    const struct json_t *rule = NULL; /* the check against the rule */
+    int64_t passed = 0, asked = 0;
+    for (size_t i = 0; i < slw_json_len(checks); i++) {
+        const struct json_t *one = slw_json_at(checks, i);
+        if (slw_json_bool_or(slw_json_get(one, "skipped"), false))
+            continue;
+        asked++;
+        passed += slw_json_bool_or(slw_json_get(one, "passed"), false);
+        if (slw_str_eqz(slw_json_str_or(slw_json_get(one, "name"), SLW_STR("")),
+                        "beats fallback"))
+            rule = one;
+    }
     slw_jw_obj(w);
     slw_jw_ki64(w, "version", version);
     slw_jw_kstr(w, "verdict", v.gate_verdict);
     slw_jw_ki64(w, "passed", passed);
-    slw_jw_ki64(w, "checks", (int64_t)slw_json_len(checks));
+    slw_jw_ki64(w, "checks", asked);
+    kfigure(w, "error", slw_json_get(rule, "value"));
+    kfigure(w, "rule_error", slw_json_get(rule, "limit"));
     slw_jw_kstr(
         w, "sentence",
         slw_json_str_or(slw_json_get(gate.root, "sentence"), SLW_STR("")));
@@ -190,6 +210,8 @@ write_model(struct slw_tx *tx, struct slw_str name, struct slw_arena *a,
     kopt(w, "challenger", challenger);
     slw_jw_key(w, "gate"); /* of who wants to be champion, or is */
     write_gate(tx, name, challenger ? challenger : champion, a, w);
+    slw_jw_key(w, "champion_gate");
+    write_gate(tx, name, champion, a, w);
     slw_jw_obj_end(w);
     return SLW_OK;
 }

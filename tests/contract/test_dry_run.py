@@ -214,6 +214,23 @@ def test_an_alias_says_from_where_to_where(one):
     assert said["effects"][0]["before"] == "version 1"
 
 
+def test_registering_a_run_says_which_version_it_becomes(tmp_path):
+    with Shops(tmp_path) as s:
+        s.train()
+        run = s.post("/api/2.0/mlflow/runs/create", {"experiment_id": "0"})
+        run = run["run"]["info"]["run_id"]
+        create = "/api/2.0/mlflow/model-versions/create"
+        body = {"name": "next-amount", "run_id": run,
+                "source": f"runs:/{run}/model"}
+        said = said_and_done(s, "POST", create, body,
+                             ["registry.version_added"])
+        assert said[0]["after"] == "version 2"
+        assert f"gets version 2 from run {run}" in said[0]["sentence"]
+        answer = dry(s, "POST", create, {**body, "name": "nobody"})
+        assert answer.status == 404 or answer.json["refused"]
+        assert s.get(M)["total"] == 2
+
+
 def test_a_project_says_what_would_change(one):
     assert effects_of_yaml(one, SHOPS_YAML) == {"effects": [], "refused": None}
     changed = SHOPS_YAML.replace("ttl: 7d", "ttl: 9d") + \

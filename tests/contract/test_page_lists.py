@@ -253,6 +253,28 @@ def test_the_overview_is_small_whatever_the_store_holds(big):
     assert facts["on_rule"] == facts["canaries"] == 0
 
 
+def test_the_overview_has_the_gates_figures_of_champion_and_challenger(
+        tmp_path):
+    with Shops(tmp_path) as s:
+        s.train(2).deploy(1, "first")
+        versions = "/api/v1/models/next-amount/versions/"
+        for version in (1, 2):
+            s.done(s.post(f"{versions}{version}/gate"))
+        model = s.get("/api/v1/overview")["models"][0]
+        assert (model["champion"], model["challenger"]) == (1, 2)
+        for version, figures in ((1, model["champion_gate"]),
+                                 (2, model["gate"])):
+            gate = s.get(f"{versions}{version}")["version"]["gate"]
+            asked = [c for c in gate["checks"] if not c.get("skipped")]
+            rule = next(c for c in asked if c["name"] == "beats fallback")
+            assert figures["version"] == version
+            assert figures["verdict"] == gate["verdict"]
+            assert figures["checks"] == len(asked)
+            assert figures["passed"] == sum(c["passed"] for c in asked)
+            assert figures["error"] == rule["value"]
+            assert figures["rule_error"] == rule["limit"]
+
+
 def test_freshness_is_judged_by_its_expectation_and_the_servers_clock(
         tmp_path):
     from conftest import SHOPS_YAML

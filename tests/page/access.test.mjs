@@ -55,6 +55,36 @@ test("dialogs, Find and the menu have no findings either", async () => {
   await page.done();
 });
 
+test("Tab goes through every section and out again: nothing holds the focus", async () => {
+  const page = await open({ url: ONE });
+  for (const path of ["/", "/data/prices/2", "/features/volatility", "/runs", "/models/next-range", "/models/next-range/2",
+    "/deployments/next-range", "/monitoring/next-range", "/flows", "/flows/3", "/settings"]) {
+    await page.goto(ONE + path);
+    await page.waitForFunction(() => document.querySelector("main h1") && !document.querySelector("main [aria-busy=true]"));
+    let steps = 0, first = null, out = false, held = 0; // a field of date and time has eight stops of its own
+    for (; steps < 400 && !out; steps++) {
+      await page.keyboard.press("Tab");
+      const at = await page.evaluate(() => {
+        const e = document.activeElement, was = globalThis.before;
+        globalThis.before = e;
+        if (!e || e === document.body) return { end: true };
+        e.dataset.tab ??= String(globalThis.tabs = (globalThis.tabs ?? 0) + 1);
+        return { tab: e.dataset.tab, held: e === was, seen: e.getClientRects().length > 0, html: e.outerHTML.slice(0, 120) };
+      });
+      if (at.end || at.tab === first) out = true;
+      else {
+        held = at.held ? held + 1 : 0;
+        assert.ok(held < 8, `${path} holds the focus at ${at.html}`);
+        assert.ok(at.seen, `${path}: what has the focus is not seen: ${at.html}`);
+        first ??= at.tab;
+      }
+    }
+    assert.ok(out, `${path}: no way out after ${steps} steps`);
+    assert.ok(steps > 12, `${path}: only ${steps} stops`);
+  }
+  await page.done();
+});
+
 /* ---- the tokens' contrast, from the style sheet itself ---- */
 
 const css = readFileSync(process.env.PAGE_CSS, "utf8");

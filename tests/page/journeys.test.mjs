@@ -153,6 +153,63 @@ test("10. where does this number come from: lineage", async () => {
   await page.done();
 });
 
+test("champion and challenger stand on the overview with their gates' figures", async () => {
+  const page = await from(ONE);
+  const card = page.getByRole("region", { name: /^Who answers/ });
+  const champion = card.getByRole("row").filter({ hasText: "next-range" });
+  await until(async () => /v2\s*4 of 4\s*−\d/.test(await champion.innerText()), "the champion's figures");
+  assert.match(await card.getByRole("row").filter({ hasText: "next-close" }).innerText(), /v\d+\s*(\d of \d|not judged)/);
+  assert.match(await page.getByRole("region", { name: "The loop" }).innerText(), /prices v\d+/);
+  page.within(0);
+  await page.done();
+});
+
+test("lineage is drawn from what was pinned, by the run, to who serves", async () => {
+  const page = await open({ url: ONE, path: "/models/next-range/2?tab=lineage" });
+  const drawing = page.getByRole("group", { name: /^Lineage/ });
+  await drawing.waitFor();
+  const steps = (await drawing.getAttribute("aria-label")).split(" → ");
+  assert.match(steps[0], /Dataset prices v2.*Features volatility.*Engine xgboost/);
+  assert.deepEqual(steps.slice(1).map((s) => s.split(" ")[0].replace("Lineage:", "")), ["Run", "Release", "Version", "Deployment"]);
+  await page.done();
+});
+
+test("a run is registered as a version: said first, then done", async () => {
+  const M = "/api/2.0/mlflow/";
+  const { run } = await api(ONE, M + "runs/create", "POST", { experiment_id: "0", run_name: "from a notebook" });
+  const id = run.info.run_id;
+  const page = await open({ url: ONE, path: `/runs/${id}` });
+  await page.getByText("it logged no model").waitFor(); // the button says why not
+  const put = await fetch(`${ONE}/api/2.0/mlflow-artifacts/artifacts/0/${id}/artifacts/model/MLmodel`, { method: "PUT", body: "flavors: {}" });
+  assert.ok(put.ok, `${put.status}`);
+  await api(ONE, M + "registered-models/create", "POST", { name: "by-hand" });
+  await page.reload();
+  await page.getByText("it logged no model").waitFor({ state: "detached" });
+  await page.getByRole("button", { name: "Register…" }).click();
+  const dialog = page.getByRole("dialog");
+  await dialog.getByLabel("model").selectOption("by-hand");
+  await dialog.getByText("Model 'by-hand' gets version 1").waitFor();
+  await dialog.getByRole("button", { name: "Register as a version" }).click();
+  await page.getByRole("heading", { level: 1, name: /by-hand v1/ }).waitFor();
+  await api(ONE, M + "registered-models/delete", "DELETE", { name: "by-hand" });
+  await api(ONE, M + "runs/delete", "POST", { run_id: id });
+  await page.done();
+});
+
+test("at 400 pixels a run's figures stand beside its name, the newest window is seen", async () => {
+  let page = await open({ url: ONE, path: "/runs", width: 400 });
+  const heads = page.getByRole("grid", { name: "Runs" }).getByRole("columnheader");
+  await heads.nth(1).waitFor();
+  assert.deepEqual((await heads.allInnerTexts()).slice(1, 3), ["Name", "test_mae"]);
+  assert.ok((await heads.nth(2).boundingBox()).x + 96 <= 400, "the figure is within the screen");
+  await page.done();
+  page = await open({ url: TWO, path: "/monitoring/next-range", width: 400 });
+  const last = page.locator(".wins a").last();
+  await last.waitFor();
+  assert.ok((await last.boundingBox()).x < 400, "the newest window is within the screen");
+  await page.done();
+});
+
 test("MLflow's links land", async () => {
   const search = await api(ONE, "/api/2.0/mlflow/runs/search", "POST", { experiment_ids: ["1"], max_results: 1 });
   const id = search.runs[0].info.run_id;

@@ -110,6 +110,7 @@ test("numbers: four digits, true minus, groups; unknown, NaN and infinity differ
   eq(num(0.0000123), "1.2e−5");
   eq(count(19362), "19,362");
   eq(count(48_100_000), "48.1 M");
+  eq(count(1_460_000_000), "1.46 G");
   eq(percent(-0.049, true), "−4.9 %");
   eq(percent(0.31, true), "+31 %");
   eq(percent(null), "–");
@@ -130,6 +131,11 @@ test("links of MLflow's page become ours", () => {
   eq(fromMlflow("#/models/next-range"), "/models/next-range");
   eq(fromMlflow("#/models/next-range/versions/2"), "/models/next-range/2");
   eq(fromMlflow('#/compare-runs?runs=["a","b"]&experiments=["1"]'), "/runs/compare?ids=a%2Cb");
+  eq(fromMlflow("#/experiments/1/runs/abc/artifacts/model/MLmodel"), "/runs/abc");
+  eq(fromMlflow("#/experiments/1?searchFilter=metrics.mae%20%3C%201&orderByKey=metrics.%60mae%60&orderByAsc=true"),
+    "/runs?experiment=1&q=metrics.mae+%3C+1&sort=metrics.mae");
+  eq(fromMlflow("#/experiments/1?orderByKey=attributes.start_time&orderByAsc=false"), "/runs?experiment=1&sort=-start_time");
+  eq(fromMlflow("#/experiments/1/runs/%E0%A4%A"), "/runs/%25E0%25A4%25A"); // a broken link still lands
   eq(fromMlflow("#/what"), null);
 });
 

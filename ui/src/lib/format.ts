@@ -19,7 +19,7 @@ const signed = (v: number, text: string) => (v < 0 ? MINUS + text : text);
 export function count(v: number | null | undefined): string {
   if (v === null || v === undefined) return NONE;
   const a = Math.abs(v);
-  if (a >= 1e10) return signed(v, `${Number((a / 1e9).toPrecision(3))} G`);
+  if (a >= 1e9) return signed(v, `${Number((a / 1e9).toPrecision(3))} G`);
   if (a >= 1e7) return signed(v, `${Number((a / 1e6).toPrecision(3))} M`);
   return signed(v, grouped(String(Math.round(a))));
 }

@@ -10,11 +10,13 @@ export interface Place {
   query: URLSearchParams;
 }
 
+const segments = (path: string) => path.split("/").filter(Boolean).map((p) => {
+  try { return decodeURIComponent(p); } catch { return p; }
+});
+
 const read = (): Place => ({
   path: location.pathname,
-  parts: location.pathname.split("/").filter(Boolean).map((p) => {
-    try { return decodeURIComponent(p); } catch { return p; }
-  }),
+  parts: segments(location.pathname),
   query: new URLSearchParams(location.search),
 });
 
@@ -48,11 +50,13 @@ export function withQuery(change: Record<string, string | number | null>): strin
 /** Our address for a fragment of MLflow's page, or null. */
 export function fromMlflow(fragment: string): string | null {
   const [path = "", tail = ""] = fragment.replace(/^#/, "").split("?");
-  const parts = path.split("/").filter(Boolean).map(decodeURIComponent);
+  const parts = segments(path);
   const query = new URLSearchParams(tail);
   if (parts[0] === "experiments" && parts[1]) {
     if (parts[2] === "runs" && parts[3]) return href(["runs", parts[3]]);
-    return href(["runs"], { experiment: parts[1], q: query.get("searchFilter") });
+    const by = query.get("orderByKey")?.replace(/`/g, "").replace(/^attributes\./, "");
+    return href(["runs"], { experiment: parts[1], q: query.get("searchFilter"),
+      sort: by && (query.get("orderByAsc") === "true" ? by : `-${by}`) });
   }
   if (parts[0] === "experiments") return "/runs";
   if (parts[0] === "compare-runs") {

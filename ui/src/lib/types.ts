@@ -181,6 +181,9 @@ export interface Event {
 
 /* ---- the overview: one project's loop at a glance ---- */
 
+/** The last verdict on a version, and its error beside the rule's. */
+export interface GateFigures { version: number; verdict: string; passed: number; checks: number;
+  error: number | null; rule_error: number | null; sentence?: string }
 export interface Overview {
   now_ms: number;
   project: string;
@@ -188,8 +191,7 @@ export interface Overview {
     known_at_ms: number | null; fresh: boolean | null; fresh_ms?: number | null }[];
   features: { name: string; materialized_at_ms?: number | null; online_count?: number }[];
   models: { name: string; versions?: number; champion: number | null;
-    challenger: number | null; gate?: { version: number; verdict: string;
-      passed: number; checks: number; sentence?: string } | null }[];
+    challenger: number | null; gate?: GateFigures | null; champion_gate?: GateFigures | null }[];
   deployments: Deployment[];
   alerts: Alert[];
   running: Job[];

@@ -313,7 +313,7 @@ export function eventWords(kind: string, payload: Record<string, any>):
   let what = EVENT[kind] ?? (kind.split(".")[1] ?? kind).replace(/_/g, " ");
   if (kind === "flow.decided" && payload.fired) { tone = "info"; what = "trigger fired"; }
   if (kind === "jobs.finished") {
-    what = `job ${payload.kind ?? ""} ${payload.state ?? "ended"}`;
+    what = `${payload.kind ?? ""} ${payload.state ?? "ended"}`;
     if (payload.state === "failed") tone = "bad";
   }
   if (/fail|refus/.test(String(payload.state ?? payload.verdict ?? ""))) tone = tone === "bad" ? "bad" : "warn";

@@ -1,13 +1,11 @@
-/* Lineage as a drawing that is a list: layers by kind from left to right, each
-   box a link in reading order; under 560 pixels from top to bottom.  At most
+/* Lineage as a drawing that is a list: layers by how many steps lead to them, from
+   left to right, each box a link in reading order; under 560 pixels from top to bottom.  At most
    40 boxes are drawn, the rest is counted. */
 import { hash } from "../lib/format";
 import { href } from "../lib/router";
 import type { Lineage } from "../lib/types";
 import { useWidth } from "./size";
 
-const LAYER: Record<string, number> = { source: 0, dataset: 0, engine: 0, code: 0,
-  features: 1, run: 2, release: 3, version: 4, deployment: 5, monitor: 5 };
 const NAME: Record<string, string> = { dataset: "Dataset", features: "Features", engine: "Engine",
   code: "Code", run: "Run", release: "Release", version: "Version", deployment: "Deployment", monitor: "Monitor" };
 const MOST = 40;
@@ -30,10 +28,10 @@ function linkOf(kind: string, label: string, id: string): string | null {
 export function LineageMap({ of, own }: { of: Lineage; own: string }) {
   const [ref, W] = useWidth<HTMLDivElement>();
   const nodes = of.nodes.slice(0, MOST), more = of.nodes.length - nodes.length;
-  const layers: Box[][] = [];
+  const layers: Box[][] = [], depth: Record<string, number> = {};
+  for (const _ of Object.keys(NAME)) for (const [a, b] of of.edges) depth[b] = Math.max(depth[b] ?? 0, (depth[a] ?? 0) + 1);
   for (const n of nodes) {
-    const l = LAYER[n.kind] ?? 2;
-    (layers[l] ??= []).push({ id: n.id, kind: n.kind,
+    (layers[depth[n.id] ?? 0] ??= []).push({ id: n.id, kind: n.kind,
       label: n.kind === "run" ? hash(n.label, 10) : n.label,
       sub: NAME[n.kind] ?? n.kind, to: linkOf(n.kind, n.label, n.id), x: 0, y: 0 });
   }

@@ -31,7 +31,7 @@ export function EventRows({ events }: { events: Event[] }) {
     const { tone, what, why } = eventWords(e.kind, e.payload ?? {});
     const to = eventLink(e);
     return <li key={e.id}><Time ms={toMs(e.at)} /><Icon tone={tone} />
-      <span>{to ? <a href={to}>{e.subject}</a> : e.subject} <b>{what}</b>{why && <span class="mut"> {why}</span>}
+      <span>{to ? <a href={to}>{e.subject}</a> : e.kind === "jobs.finished" ? `job ${e.subject}` : e.subject} <b>{what}</b>{why && <span class="mut"> {why}</span>}
         {e.who && <span class="mut"> by {e.who}</span>}</span></li>;
   })}</ul>;
 }

@@ -21,7 +21,7 @@ export function Table<R>({ rows, cols, here, caption, flat }: { rows: R[];
   caption?: string; flat?: boolean }) {
   const shown = cols.filter((c): c is Col<R> => !!c);
   const classes = (f: string) => [f.includes("r") && "r", f.includes("v") && "v", f.includes("w") && "wide",
-    f.includes("y") && "why wide", f.includes("q") && "mut"].filter(Boolean).join(" ") || undefined;
+    f.includes("y") && "why wide", f.includes("l") && "nw", f.includes("q") && "mut"].filter(Boolean).join(" ") || undefined;
   return <Wide><table class={flat ? undefined : "stack"}>
     {caption && <caption>{caption}</caption>}
     <thead><tr>{shown.map(([head, , f = ""]) => <th key={head} class={f.includes("r") ? "r" : undefined}>

@@ -81,7 +81,7 @@ export function Timeline({ history, lanes = true, limit, label }: { history: Err
   const L = W < 480 ? 60 : 66, R = W < 480 ? 8 : 62, H = 176, strip = 44;
   const x = linear(lo, hi, L, Math.max(L + 10, W - R));
   const top = Math.max(1e-12, limit ?? 0, ...points.map((p) => Math.max(p.model ?? 0, p.rule ?? 0)));
-  const y = linear(0, top * 1.06, H, 8, 3);
+  const y = linear(0, top * 1.06, H, 8, 5);
   const dense = perPixel(points, Math.max(50, W - L - R), (p) => p.model ?? p.rule);
   // A gap is drawn as a gap: where days are missing, no line is made up.
   const gap = Math.max(8 * DAY, (hi - lo) / 12);

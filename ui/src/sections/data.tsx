@@ -187,13 +187,13 @@ export function DataVersion({ name, version }: { name: string; version: string }
     <Card title="Columns" note={d && `${plural(d.row_count, "row")}; a name opens its distribution`}>
       <Reading of={one}>{(x) => <Columns d={x} psi={diff.data?.psi ?? null} chosen={col} />}</Reading></Card>
     {d && col && d.profile.columns[col] && <ColumnDetail name={col} c={d.profile.columns[col]!} />}
-    <div class="g2"><Card title="Versions"><Reading of={log}>{(l) => <VersionStrip name={name} versions={l.versions} at={d?.version ?? 0} vs={vs} />}</Reading></Card>
-      <div>{d && <Card title="This version"><dl><dt>Hash</dt><dd><code>{hash(d.hash, 12)}</code> <Copy text={d.hash} /></dd>
+    <div class="g2 half">{d && <Card title="This version"><dl><dt>Hash</dt><dd><code>{hash(d.hash, 12)}</code> <Copy text={d.hash} /></dd>
         <dt>Event time</dt><dd>{day(d.event_min_ms)} to {day(d.event_max_ms)}</dd>
         <dt>Known</dt><dd><Time ms={d.known_at_ms} /></dd>
         <dt>On disk</dt><dd>{bytes(d.size)} in {d.chunk_count} pieces, {bytes(d.new_size)} new</dd>
         {d.source && <><dt>Source</dt><dd>{d.source.path} · entity {d.source.entity} · time {d.source.event_time}</dd></>}
         <dt>pandas</dt><dd><code>pandas.read_parquet("{url}")</code> <Copy text={`pandas.read_parquet("${url}")`} /></dd></dl></Card>}
-      <Uses name={name} version={d?.version ?? 0} /></div></div>
+      <Uses name={name} version={d?.version ?? 0} /></div>
+    <Card title="Versions"><Reading of={log}>{(l) => <VersionStrip name={name} versions={l.versions} at={d?.version ?? 0} vs={vs} />}</Reading></Card>
   </>;
 }

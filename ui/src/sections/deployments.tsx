@@ -1,7 +1,7 @@
 /* Deployments: who answers, how fast, what answered then, and the levers. */
 import { useState } from "preact/hooks";
 import { ask, type Failure, useGet } from "../lib/api";
-import { count, day, duration, hash, num, percent, plural, time, toMs } from "../lib/format";
+import { column, count, day, duration, hash, num, percent, plural, time, toMs } from "../lib/format";
 import { stateAt } from "../lib/facts";
 import { liveFigures } from "../lib/live";
 import { useDeployment, useErrorHistory } from "../lib/overview";
@@ -134,9 +134,12 @@ function Log({ name }: { name: string }) {
   const log = useGet<{ count: number; predictions: Prediction[] }>(`/api/v1/deployments/${enc(name)}/predictions?limit=20`, []);
   return <Card title="Prediction log" note={log.data && `the last ${log.data.predictions.length} of ${count(log.data.count)}`}
     side={<button class="sm" onClick={log.again}>Read again</button>}>
-    <Reading of={log} isEmpty={(x) => !x.predictions.length} empty={<Empty>No prediction was asked for yet.</Empty>}>{(x) => <Table flat rows={[...x.predictions].reverse()} cols={[["Time", (p) => time(toMs(p.at))], ["Key", (p) => p.key],
-      ["Answer", (p) => num(p.prediction), "r"], ["Rule", (p) => num(p.rule), "r"],
-      ["By", (p) => <>{p.served_by} <span class="mut">{p.fallback_reason}</span></>], ["Latency", (p) => duration(p.latency_us / 1000), "r"]]} />}</Reading></Card>;
+    <Reading of={log} isEmpty={(x) => !x.predictions.length} empty={<Empty>No prediction was asked for yet.</Empty>}>{(x) => {
+      const figure = column(x.predictions.flatMap((p) => [p.prediction, p.rule]));
+      return <Table flat rows={[...x.predictions].reverse()} cols={[["Time", (p) => time(toMs(p.at)), "l"], ["Key", (p) => p.key],
+      ["Answer", (p) => figure(p.prediction), "r"], ["Rule", (p) => figure(p.rule), "r"],
+      ["By", (p) => <>{p.served_by} <span class="mut">{p.fallback_reason}</span></>], ["Latency", (p) => duration(p.latency_us / 1000), "r"]]} />;
+    }}</Reading></Card>;
 }
 
 function Levers({ d, model }: { d: Deployment; model: Model | undefined }) {

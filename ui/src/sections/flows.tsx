@@ -23,8 +23,8 @@ function Decisions({ model, most = 30 }: { model: string | null; most?: number }
     {(d) => {
       const latest = new Map<string, Decision>();
       for (const x of d.decisions) if (!latest.has(`${x.model} ${x.trigger}`)) latest.set(`${x.model} ${x.trigger}`, x);
-      return <><p>{[...latest.values()].map((x, i) => <span key={i}>{i > 0 && " · "}<b>{x.model}, {x.trigger.replace("_", " ")}</b> {x.fired ? "fired" : "–"}: {x.reason.replace(/^(not )?fired: /, "")}</span>)}</p>
-        <Table rows={d.decisions} cols={[["When", (x) => <Time ms={x.at_ms} />], !model && ["Model", (x) => x.model], ["Rule", (x) => x.trigger.replace("_", " "), "l"],
+      return <><dl>{[...latest.values()].map((x) => <><dt>{!model && `${x.model}, `}{x.trigger.replace("_", " ")}</dt><dd>{x.reason}</dd></>)}</dl><p />
+        <Table rows={d.decisions} cols={[["When", (x) => <Time ms={x.at_ms} />], !model && ["Model", (x) => x.model, "l"], ["Rule", (x) => x.trigger.replace("_", " "), "l"],
           ["Fired", (x) => x.fired ? <Mark tone="info">fired</Mark> : <Mark tone="idle">no</Mark>, "v"],
           ["Reason", (x) => <>{x.reason}{x.run && <> <a href={href(["flows", x.run])}>retrain {x.run}</a></>}</>, "y"]]} /></>;
     }}</Reading></Card>;
@@ -43,9 +43,9 @@ export function FlowList({ model }: { model: string | null }) {
     actions={models.slice(0, 3).map((m) => <ActButton key={m} label={`Retrain ${m}`} act={retrainAct(m)} />)} />
     <Card title="Retrains"><Reading of={list} isEmpty={(d) => !d.flows.length}
       empty={<Empty command="slipway flow start NAME">No retrain has run yet. A rule starts one, or this:</Empty>}>{(d) => <FlowRows flows={d.flows} model={!model} />}</Reading></Card>
-    <div class="g2"><Decisions model={model} />
-      <Card title="Jobs" note="newest first"><Reading of={jobs} isEmpty={(d) => !d.jobs.length} empty={<Empty>No job has run yet.</Empty>}>
-        {(d) => <>{d.jobs.slice(0, 12).map((j) => <JobRow key={j.id} job={movingJobs.value[j.id] ?? j} cancel />)}</>}</Reading></Card></div>
+    <Decisions model={model} />
+    <Card title="Jobs" note="newest first"><Reading of={jobs} isEmpty={(d) => !d.jobs.length} empty={<Empty>No job has run yet.</Empty>}>
+      {(d) => <>{d.jobs.slice(0, 12).map((j) => <JobRow key={j.id} job={movingJobs.value[j.id] ?? j} cancel />)}</>}</Reading></Card>
   </>;
 }
 
@@ -92,7 +92,7 @@ export function FlowPage({ id }: { id: string }) {
       lead={f && flowSentence(f)} actions={f && <>
         {job && <ActButton label="Cancel" danger act={{ title: `Cancel job ${job.id}`, path: `/api/v1/jobs/${job.id}/cancel`, danger: true }} />}
         <ActButton label="Retrain again" act={retrainAct(f.model)} /></>} />
-    <Reading of={one} rows={6}>{(x) => <div class="g2"><Card title="Steps" note={x.ended_at_ms ? `took ${duration(x.ended_at_ms - x.started_at_ms)}` : "under way"}><Steps f={x} job={job} /></Card>
+    <Reading of={one} rows={6}>{(x) => <div class="g2"><Card title="Steps" note={!x.ended_at_ms ? "under way" : x.ended_at_ms > x.started_at_ms ? `took ${duration(x.ended_at_ms - x.started_at_ms)}` : undefined}><Steps f={x} job={job} /></Card>
       <Card title="This run"><dl><dt>Model</dt><dd><a href={href(["models", x.model])}>{x.model}</a></dd>
         {x.version ? <><dt>Version</dt><dd><a href={href(["models", x.model, x.version])}>v{x.version}</a></dd></> : null}
         <dt>Started</dt><dd><Time ms={x.started_at_ms} /> {triggerWords(x.trigger)}</dd>

@@ -2,7 +2,7 @@
    distributions, performance against the rule, alerts. */
 import { useGet } from "../lib/api";
 import { count, day, num, percent, plural, pValue, toMs } from "../lib/format";
-import { fromWindows, useErrorHistory } from "../lib/overview";
+import { fromWindows, useErrorHistory, useOverview } from "../lib/overview";
 import { href, place, withQuery } from "../lib/router";
 import type { Alert, ColumnDrift, Monitor, MonitorAnswer, Window } from "../lib/types";
 import { windowSentence, windowSign, windowTone, windowWord } from "../lib/words";
@@ -53,7 +53,8 @@ function Alerts({ alerts, title, name }: { alerts: ReturnType<typeof useGet<{ al
 function Strip({ windows, at }: { windows: Window[]; at: Window }) {
   const shown = [...windows].reverse();
   return <Card title="Windows" note="newest right; each opens its columns">
-    <div class="wins">{shown.map((w) => <a key={w.to_ms} class={`plain ${windowTone(w) === "ok" ? "idle" : windowTone(w)}`} href={withQuery({ window: day(w.to_ms) })} data-replace
+    <div class="wins" ref={(e) => { // the newest is seen first
+      if (e && !e.scrollLeft) e.scrollLeft = 1e5; }}>{shown.map((w) => <a key={w.to_ms} class={`plain ${windowTone(w) === "ok" ? "idle" : windowTone(w)}`} href={withQuery({ window: day(w.to_ms) })} data-replace
       aria-current={w === at ? "true" : undefined} aria-label={`Window to ${day(w.to_ms)}: ${windowWord(w)}`} title={`${day(w.from_ms)} to ${day(w.to_ms)}: ${windowWord(w)}`}>{windowSign(w)}</a>)}</div>
     <div class="read"><span>{day(shown[0]?.to_ms)}</span><span class="sp" /><span>{day(shown[shown.length - 1]?.to_ms)}</span></div>
     <div class="read mut">· quiet ▲ drift ■ lost performance – labels not yet known. The test allows {percent(at.alpha)} false alarms a window over all columns.</div></Card>;
@@ -107,6 +108,7 @@ export function MonitorPage({ name }: { name: string }) {
   const alerts = useGet<{ alerts: Alert[] }>(`/api/v1/alerts?deployment=${enc(name)}&limit=50`, TOPICS);
   const errors = useErrorHistory(name);
   const list = useGet<{ monitors: Monitor[] }>("/api/v1/monitors", TOPICS);
+  const deployment = useOverview().data?.deployments.find((d) => d.name === name);
   useNeighbours(list.data?.monitors.map((m) => m.name) ?? [], name, (x) => href(["monitoring", x]));
   const windows = one.data?.windows ?? [];
   const wanted = place.value.query.get("window");
@@ -120,7 +122,7 @@ export function MonitorPage({ name }: { name: string }) {
     <Head title={<>{name} {w && <Mark tone={windowTone(w)}>{windowWord(w)}</Mark>}</>} lead={w && windowSentence(w)} actions={<>
       {open && <ActButton label="Acknowledge" act={ackAct(open)} />}
       <ActButton label="Judge now" act={{ title: "Judge a window now", path: `/api/v1/monitors/${enc(name)}/window`, body: {} }} />
-      <ActButton label="Retrain" act={retrainAct(name)} /></>} />
+      <ActButton label="Retrain" act={retrainAct(deployment?.model ?? name)} /></>} />
     <Reading of={one} rows={6} isEmpty={() => !windows.length} empty={<Card title="Windows"><Empty>No window was judged yet. A window holds {def ? def.window_ms / DAY : ""} days of predictions
       {def?.performance && ` and wants ${count(def.performance.min_labels)} labels for the error`}; it is judged every {def ? def.every_ms / DAY : ""} d.</Empty></Card>}>
       {() => w && <><Strip windows={windows} at={w} />

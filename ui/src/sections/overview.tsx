@@ -5,9 +5,9 @@ import { ago, count, day, duration, num, percent, plural, serverNow } from "../l
 import { liveFigures, movingJobs } from "../lib/live";
 import { errorHistory, useOverview } from "../lib/overview";
 import { href, place, withQuery, go } from "../lib/router";
-import type { Deployment, ErrorHistory, ErrorPoint, Job, Overview } from "../lib/types";
+import type { Deployment, ErrorHistory, ErrorPoint, GateFigures, Job, Overview } from "../lib/types";
 import {
-  againstRule, belowRule, calls, deploymentTone, deploymentWord, overviewSentence, sinceChange, type Tone, v, worstFirst,
+  againstRule, belowRule, calls, deploymentTone, deploymentWord, gateTone, overviewSentence, sinceChange, type Tone, v, worstFirst,
 } from "../lib/words";
 import { Card, Command, Empty, Head, Oops, Reading, Time } from "../parts/block";
 import { ActButton } from "../parts/dialog";
@@ -22,7 +22,8 @@ interface Station { name: string; to: string; tone: Tone; big: string; small: st
 
 function stations(o: Overview): Station[] {
   const stale = o.sources.filter((s) => s.fresh === false).length;
-  const newest = Math.max(0, ...o.sources.map((s) => s.known_at_ms ?? s.newest_ms ?? 0));
+  const source = [...o.sources].sort((a, b) => (b.known_at_ms ?? 0) - (a.known_at_ms ?? 0))[0];
+  const newest = source?.known_at_ms ?? 0;
   const made = Math.max(0, ...o.features.map((f) => f.materialized_at_ms ?? 0));
   const champions = o.models.filter((m) => m.champion !== null).length;
   const waiting = o.models.filter((m) => m.challenger !== null && m.challenger !== m.champion).length;
@@ -36,7 +37,7 @@ function stations(o: Overview): Station[] {
   return [
     { name: "Data", to: "/data", tone: !o.sources.length ? "idle" : stale ? "warn" : "ok",
       big: !o.sources.length ? "No source" : stale ? `${stale} late` : "Fresh",
-      small: newest ? ago(newest) || `known ${day(newest)}` : "", command: "slipway run slipway.yaml" },
+      small: source?.version ? `${source.name} ${v(source.version)}, ${ago(newest) || day(newest)}` : "", command: "slipway run slipway.yaml" },
     { name: "Features", to: "/features", tone: o.features.length ? "ok" : "idle",
       big: o.features.length ? plural(o.features.length, "view") : "None",
       small: made ? `online ${ago(made) || day(made)}` : "", command: "slipway features materialize" },
@@ -68,12 +69,21 @@ function Loop({ o }: { o: Overview }) {
     <div class="back" aria-hidden="true"><span>drift, lost performance or new data start the next round</span></div></div></Card>;
 }
 
-function Who({ deployments, errors }: { deployments: Deployment[]; errors: Record<string, ErrorHistory> }) {
+/** A version with the figures of its gate: checks passed, error against the rule. */
+function Judged({ m, n, g }: { m: string; n: number | null | undefined; g: GateFigures | null | undefined }) {
+  if (!n) return <span class="mut">–</span>;
+  return <><a href={href(["models", m, n])}>{v(n)}</a> <Mark tone={gateTone(g?.verdict)}>{g ? `${g.passed} of ${g.checks}` : "not judged"}</Mark>
+    {g?.rule_error ? <span class="mut sml"> {percent(g.error! / g.rule_error - 1, true)}</span> : null}</>;
+}
+
+function Who({ o, deployments, errors }: { o: Overview; deployments: Deployment[]; errors: Record<string, ErrorHistory> }) {
   const live = liveFigures.value;
-  return <Card title="Who answers, and how well" note="error since the version serves">
-    <Table rows={deployments.map((d) => ({ d, e: againstRule(sinceChange(errors[d.name])), p99: live[d.name]?.p99_ms }))} cols={[
+  return <Card title="Who answers, and how well" note="checks passed and error against the rule at the gate; then since the version serves">
+    <Table rows={deployments.map((d) => ({ d, m: o.models.find((x) => x.name === d.model), e: againstRule(sinceChange(errors[d.name])), p99: live[d.name]?.p99_ms }))} cols={[
       ["Deployment", ({ d }) => <a href={href(["deployments", d.name])}>{d.name}</a>],
       ["Traffic", ({ d }) => <WeightBar d={d} />, "w"],
+      ["Champion", ({ m }) => m && <Judged m={m.name} n={m.champion} g={m.champion_gate} />, "lw"],
+      ["Challenger", ({ m }) => m && <Judged m={m.name} n={m.challenger} g={m.challenger && m.gate?.version === m.challenger ? m.gate : null} />, "lw"],
       ["Error", ({ e }) => num(e && e.model), "r"],
       ["Against the rule", ({ e }) => e ? percent(e.ratio, true) : <span class="mut">no labels yet</span>, "r"],
       ["p99", ({ p99 }) => duration(p99), "r"],
@@ -122,12 +132,12 @@ function Filled({ o }: { o: Overview }) {
           ? <Timeline history={history} />
           : <Empty>No labels have come yet. A label is what really happened; with the first ones the curve begins.</Empty>}</Reading>}
     </Card>}
-    <div class="g2"><Who deployments={order} errors={errors.data ?? {}} />
-      <Card title="Running now">{jobs.length ? jobs.map((j) => <JobRow key={j.id} job={j} />)
-        : <p class="empty">Nothing is running. {o.flows[0] && <>The last retrain was <Time ms={o.flows[0].started_at_ms} />.</>}</p>}</Card></div>
+    {order.length > 0 && <Who o={o} deployments={order} errors={errors.data ?? {}} />}
+    <div class="g2 rv"><Card title="Running now">{jobs.length ? jobs.map((j) => <JobRow key={j.id} job={j} />)
+        : <p class="empty">Nothing is running. {o.flows[0] && <>The last retrain was <Time ms={o.flows[0].started_at_ms} />.</>}</p>}</Card>
     <Card title="Latest events" side={<a href="/settings?tab=events">All events</a>}>
       {o.events.length ? <EventRows events={[...o.events].sort((a, b) => b.id - a.id).slice(0, 12)} />
-        : <p class="empty">Nothing has happened yet.</p>}</Card>
+        : <p class="empty">Nothing has happened yet.</p>}</Card></div>
     <p class="note">{count(o.events.length ? Math.max(...o.events.map((e) => e.id)) : 0)} events are in the log, as of {day(serverNow())}.</p>
   </>;
 }

@@ -1,8 +1,9 @@
 /* One run: its curves, parameters, inputs, files and what became of it. */
 import { useMemo, useState } from "preact/hooks";
 import { authorization, useGet, useLoad } from "../lib/api";
-import { bytes, count, duration, hash, num, plural } from "../lib/format";
+import { bytes, count, hash, num, plural } from "../lib/format";
 import { go, href, place, withQuery } from "../lib/router";
+import { useOverview } from "../lib/overview";
 import { experiments, fromMlflowRun, histories, run, type RunDetail } from "../lib/runs";
 import { post } from "../lib/api";
 import type { RunRow } from "../lib/types";
@@ -12,7 +13,7 @@ import { ActButton } from "../parts/dialog";
 import { Curve, type Series } from "../parts/curve";
 import { Mark } from "../parts/mark";
 import { usePage } from "../parts/page";
-import { runTone, runWord } from "./runs";
+import { runTone, runWord, took } from "./runs";
 import { Table, Wide } from "../parts/table";
 
 const enc = encodeURIComponent;
@@ -134,6 +135,20 @@ function Trials({ r }: { r: RunDetail }) {
     <p><a href={href(["runs"], { q: `tags.mlflow.parentRunId = '${r.id}'`, experiment: r.experiment, sort: score })}>All {count(rows.length)} trials in the list</a></p></Card></>;
 }
 
+/** Makes what the run logged a version of a model. */
+function Register({ id }: { id: string }) {
+  const files = useGet<{ files?: File[] }>(`/api/2.0/mlflow/artifacts/list?run_id=${enc(id)}`, ["track."]);
+  const models = useOverview().data?.models ?? [];
+  const dirs = files.data?.files?.filter((f) => f.is_dir).map((f) => f.path) ?? [];
+  const dir = dirs.find((d) => /model/.test(d)) ?? dirs[0], name = models[0]?.name;
+  return <ActButton label="Register" not={!dir ? "it logged no model" : name ? null : "no model is declared"}
+    act={{ title: "Register as a version", path: "/api/2.0/mlflow/model-versions/create",
+      body: { name, run_id: id, source: `runs:/${id}/${dir}` },
+      fields: (body, set) => <label>model <select onChange={(e) => set({ ...body, name: e.currentTarget.value })}>
+        {models.map((m) => <option key={m.name}>{m.name}</option>)}</select></label>,
+      done: (a) => go(href(["models", a.model_version.name, a.model_version.version])) }} />;
+}
+
 export function RunPage({ id }: { id: string }) {
   const one = useLoad(`run:${id}`, () => run(id), ["track.", "flow.trained"]);
   const exps = useLoad("experiments", experiments);
@@ -152,7 +167,7 @@ export function RunPage({ id }: { id: string }) {
       {made.map((v) => <> It became <a key={v.version} href={href(["models", v.name, v.version])}>{v.name} v{v.version}</a>.</>)}</>}
     actions={r && <>{r.deleted
       ? <ActButton label="Restore" act={{ title: "Restore this run", path: "/api/2.0/mlflow/runs/restore", body: { run_id: id } }} />
-      : <ActButton label="Delete" danger act={{ title: "Delete this run", path: "/api/2.0/mlflow/runs/delete", body: { run_id: id }, danger: true }} />}</>} />
+      : <><Register key={id} id={id} /><ActButton label="Delete" danger act={{ title: "Delete this run", path: "/api/2.0/mlflow/runs/delete", body: { run_id: id }, danger: true }} /></>}</>} />
     <Reading of={one} rows={6}>{(x) => <>
       <Curves r={x} />
       <Trials r={x} />
@@ -163,7 +178,7 @@ export function RunPage({ id }: { id: string }) {
         <Card title="This run"><dl><dt>Id</dt><dd><code>{hash(x.id, 12)}</code> <Copy text={x.id} /></dd>
           <dt>Experiment</dt><dd><a href={href(["runs"], { experiment: x.experiment })}>{exp?.name ?? x.experiment}</a></dd>
           {parent && <><dt>Part of</dt><dd><a href={href(["runs", String(parent)])}>{hash(String(parent), 8)}</a></dd></>}
-          <dt>Started</dt><dd><Time ms={x.start} /></dd><dt>Took</dt><dd>{x.end && x.start !== null ? duration(x.end - x.start) : "–"}</dd>
+          <dt>Started</dt><dd><Time ms={x.start} /></dd><dt>Took</dt><dd>{took(x)}</dd>
           {x.inputs.map((i) => <><dt key={i.digest}>Data</dt><dd><a href={href(["data", i.name])}>{i.name}</a> <code>{hash(i.digest)}</code></dd></>)}</dl></Card>
         <Card title="Tags"><dl>{tags.slice(0, 100).map(([k, v]) => <><dt key={k}>{k.slice(5)}</dt><dd>{String(v).slice(0, 300)}</dd></>)}</dl></Card></div></div></>}</Reading>
   </>;

@@ -21,6 +21,9 @@ export const runTone = (s: string): Tone => s === "FINISHED" ? "ok" : s === "FAI
 export const runWord = (s: string) => ({ FINISHED: "done", FAILED: "failed", KILLED: "stopped",
   RUNNING: "running", SCHEDULED: "waiting" }[s] ?? s.toLowerCase());
 
+/** How long it ran; not known where the server's clock stood still. */
+export const took = (r: RunRow) => duration(r.start === null ? null : ((r.end ?? (r.status === "RUNNING" ? serverNow() : r.start)) - r.start) || null);
+
 /** Which columns to show when none is chosen: errors on the test rows first. */
 function usual(names: string[]): string[] {
   const rank = (k: string) => (/_mae$|\.mae$/.test(k) ? 0 : /rmse|r2|loss/.test(k) ? 2 : 4) + (/test_/.test(k) ? 0 : 1);
@@ -36,13 +39,13 @@ const KINDS: [string, string][] = [["", "All runs"], ["tags.`slipway.kind` = 'se
 const joined = (a: string, b: string) => a && b ? `${a} and ${b}` : a || b;
 
 function columnsOf(cols: string[], names: Map<string, string>): Column<RunRow>[] {
-  return [
-    { id: "name", name: "Name", width: 230, text: (r) => r.name, cell: (r) => <a tabIndex={-1} href={href(["runs", r.id])}>{r.name || r.id.slice(0, 8)}</a> },
+  const narrow = innerWidth < 760; // what was measured comes right after the name
+  const list: Column<RunRow>[] = [
+    { id: "name", name: "Name", width: narrow ? 140 : 230, text: (r) => r.name, cell: (r) => <a tabIndex={-1} href={href(["runs", r.id])}>{r.name || r.id.slice(0, 8)}</a> },
     { id: "status", name: "State", width: 100, sort: true, text: (r) => runWord(r.status), cell: (r) => <span><Icon tone={runTone(r.status)} /> {runWord(r.status)}</span> },
     { id: "start_time", name: "Started", width: 155, sort: true, text: (r) => time(r.start), cell: (r) => time(r.start) },
-    { id: "duration", name: "Took", width: 80, right: true, text: (r) => duration(r.end && r.start !== null ? r.end - r.start : null),
-      cell: (r) => duration(r.start === null ? null : (r.end ?? (r.status === "RUNNING" ? serverNow() : r.start)) - r.start) },
-    ...cols.map((c): Column<RunRow> => ({ id: c, name: c.replace(/^(metrics|params|tags)\./, ""), width: 120, right: c.startsWith("metrics."), sort: true,
+    { id: "duration", name: "Took", width: 80, right: true, text: took, cell: took },
+    ...cols.map((c): Column<RunRow> => ({ id: c, name: c.replace(/^(metrics|params|tags)\./, ""), width: narrow ? 96 : 120, right: c.startsWith("metrics."), sort: true,
       text: (r) => String(r.values[c] ?? ""), cell: (r) => {
         const v = r.values[c];
         return v === undefined || v === null ? <span class="mut">–</span> : typeof v === "number" ? num(v)
@@ -50,6 +53,8 @@ function columnsOf(cols: string[], names: Map<string, string>): Column<RunRow>[]
       } })),
     { id: "experiment", name: "Experiment", width: 140, text: (r) => names.get(r.experiment) ?? r.experiment, cell: (r) => names.get(r.experiment) ?? r.experiment },
   ];
+  if (narrow) list.splice(1, 0, ...list.splice(4, cols.length));
+  return list;
 }
 
 /** Column names known for choosing. */

@@ -56,7 +56,7 @@ function About() {
 }
 
 export function SettingsPage() {
-  usePage([["Settings", null]], "slipway events");
+  usePage([["Settings", null]], { access: "slipway token list", about: "slipway doctor" }[place.value.query.get("tab") ?? ""] ?? "slipway events");
   const at = place.value.query.get("tab") ?? "events";
   const to = (t: string) => withQuery({ tab: t === "events" ? null : t });
   return <><Head title="Settings" />

@@ -9,7 +9,7 @@ import type {
 import { checkVerdict, gateCount, gateOf, gateTone, rowsToDecide, versionSentence } from "../lib/words";
 import { Card, Copy, Empty, Head, Reading, Tabs, Time } from "../parts/block";
 import { ActButton } from "../parts/dialog";
-import { canaryAct, deployAct, promoteAct, simpleAct } from "../parts/acts";
+import { canaryAct, deployAct, promoteAct, rollbackAct, simpleAct } from "../parts/acts";
 import { LineageMap } from "../parts/lineage";
 import { Mark } from "../parts/mark";
 import { useNeighbours, usePage } from "../parts/page";
@@ -138,7 +138,9 @@ const useLineage = (name: string, version: string) => useLoad<Lineage>(`lineage:
     if (e instanceof Failure) return { deployments: [] };
     throw e;
   });
-  const own = l.nodes.find((n) => n.kind === "version");
+  const own = l.nodes.find((n) => n.kind === "version"), run = l.nodes.find((n) => n.kind === "run");
+  // What the release pins went through the run that made it.
+  if (run) l.edges = l.edges.map(([a, b]) => a !== run.id && b.startsWith("release:") ? [a, run.id] : [a, b]);
   for (const d of deps.deployments)
     if (own && d.model === name && [d.champion_version, d.canary_version].includes(Number(own.label.split("/")[1]))
       && !l.nodes.some((n) => n.kind === "deployment")) {
@@ -156,7 +158,7 @@ function Actions({ name, v, d, gated }: { name: string; v: Version; d: Deploymen
   if (d.canary_version === v.version)
     return <><ActButton label="Reject" danger act={simpleAct(d, "weight", `Reject v${v.version}: no traffic`, true, { weight: 0 })} />
       <ActButton label="Promote" primary act={promoteAct(d, v.version)} /></>;
-  if (d.champion_version === v.version) return judge;
+  if (d.champion_version === v.version) return <>{judge}{d.previous_version !== null && <ActButton label="Roll back" danger act={rollbackAct(d)} />}</>;
   return <>{judge}{d.champion_version === null
     ? <ActButton label="Deploy" primary={gated} act={deployAct(d, v.version)} />
     : <><ActButton label="Start as canary" primary={gated} act={canaryAct(d, v.version)} />
