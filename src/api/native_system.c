@@ -246,6 +246,18 @@ api_events_list(struct slw_http_req *req, struct slw_http_res *res,
     return SLW_OK;
 }
 
+/* Reads every byte of the data folder: in a child, and not for ever. */
+#define VERIFY_TIMEOUT_MS ((int64_t)60 * 60000)
+
+enum slw_rc
+api_verify(struct slw_http_req *req, struct slw_http_res *res,
+           struct slw_err *err)
+{
+    const struct slw_api *api = req->app;
+    return slw_task_run(api->store, "verify", SLW_STR("{}"), VERIFY_TIMEOUT_MS,
+                        &res->body, err);
+}
+
 enum slw_rc
 api_events_verify(struct slw_http_req *req, struct slw_http_res *res,
                   struct slw_err *err)

@@ -11,6 +11,7 @@
 #include "registry/registry.h"
 #include "serve/serve.h"
 #include "store/store.h"
+#include "store/verify.h"
 
 /* ---- definitions (the `monitors:` section as JSON) ----
  * {"name": deployment, "window_ms": 20 days, "every_ms": 5 days,
@@ -125,5 +126,9 @@ SLW_MUST_USE enum slw_rc slw_monitor_notify_put(struct slw_tx *tx,
  * Blocks on the network: call it from a thread of its own. */
 SLW_MUST_USE enum slw_rc slw_monitor_notify(struct slw_store *s, int64_t now_ms,
                                             int *out_sent, struct slw_err *err);
+
+/* Are windows, labels and alerts as they must be?  (store/verify.h) */
+SLW_MUST_USE enum slw_rc slw_monitor_verify(struct slw_verify *v,
+                                            struct slw_err *err);
 
 #endif
