@@ -117,8 +117,12 @@ records_walk(const unsigned char *map, size_t size, struct found *out)
         out->first_ms = p.event_ms < out->first_ms ? p.event_ms : out->first_ms;
         out->last_ms = p.event_ms > out->last_ms ? p.event_ms : out->last_ms;
     }
-    for (size_t i = out->at; i < size && out->clean; i++)
-        out->clean = map[i] == 0;
+    /* Records begin at multiples of 8, and so does what is behind them. */
+    for (size_t i = out->at; i + 8 <= size && out->clean; i += 8) {
+        uint64_t word;
+        memcpy(&word, map + i, sizeof word);
+        out->clean = word == 0;
+    }
     /* Records are written one by one: only the last can be torn. */
     for (size_t i = out->at + 8; !out->clean && i < size; i += step) {
         const bool whole = serve_record_read(map + i, size - i, &p, &step);
