@@ -33,8 +33,10 @@ from kill_loop import (ALL_CLASSES, HAND, IO_ERROR, NO_SPACE,  # noqa
 LASTING = 1 << 40
 KINDS = {"no space": (NO_SPACE, 0), "I/O error": (IO_ERROR, 0),
          "short write": (SHORT_WRITE, 1), "no sync": (NO_SYNC, 0),
-         "full from there on": (NO_SPACE, LASTING), "dead": (0, 0)}
-CLASSES = {"no sync": 2, "short write": 1}
+         "full from there on": (NO_SPACE, LASTING), "dead": (0, 0),
+         "dead at a sync": (0, 0)}
+CLASSES = {"no sync": 2, "short write": 1, "dead at a sync": 2}
+DEAD = ("dead", "dead at a sync")
 
 
 class Refused(Exception):
@@ -157,14 +159,14 @@ class Session(Life):
             raise Broken("it does not start: " + p.stderr_tail())
         shim.set(count=0, classes=CLASSES.get(kind, ALL_CLASSES), kind=code,
                  hits=0, victim=0)
-        if kind == "dead":
+        if kind in DEAD:
             shim.set(kill_at=first)
         else:
             shim.set(first=first, last=first + span)
         try:
             self.steps(lasting)
         except Gone:
-            if kind != "dead":
+            if kind not in DEAD:
                 raise Broken("the server died: " + p.stderr_tail()) from None
         counted = shim.get("count")
         shim.set(first=0, kill_at=0, classes=0)
@@ -173,10 +175,10 @@ class Session(Life):
             p.process.wait(30)
         if p.process.poll() is not None:
             p.ended()
-            if kind != "dead":
+            if kind not in DEAD:
                 raise Broken("the server died: " + p.stderr_tail())
         else:
-            if kind != "dead":
+            if kind not in DEAD:
                 self.recovers()
             p.stop()
         self.after()
@@ -200,12 +202,12 @@ class Session(Life):
         code, span = KINDS[kind]
         p, shim = self.program, self.program.shim
         shim.set(classes=CLASSES.get(kind, ALL_CLASSES), kind=code)
-        if kind == "dead":
+        if kind in DEAD:
             shim.set(kill_at=first)
         else:
             shim.set(first=first, last=first + span)
         began = p.start()
-        if not began and kind != "dead":
+        if not began and kind not in DEAD:
             said = p.stderr_tail().strip().splitlines()
             if not said or not said[-1].startswith("slipway: ") or \
                     p.process.poll() != 1:
@@ -251,9 +253,10 @@ def one(args, template, number, what, first, kind):
     return counted, hits, None, session
 
 
-def calls_of(count, every, rng):
+def calls_of(count, every, last, rng):
     first = rng.randrange(1, every + 1)
-    return range(first, count + 1, every)
+    calls = range(first, count + 1, every)
+    return calls[-last:] if last else calls
 
 
 def sweep(args, tell=print):
@@ -265,14 +268,15 @@ def sweep(args, tell=print):
     (template / "data.shim").unlink(missing_ok=True)
     runs = hits = refusals = 0
     broken, number = [], 0
-    for what in ("session", "start"):
+    for what in args.what.split(","):
         for kind in args.kinds:
             # How many calls there are, from a run that nothing happens to.
             count, _, why, _ = one(args, template, number, what, 0, kind)
             if why:
                 return runs, hits, refusals, broken + [f"no fault: {why}"]
-            for at in calls_of(count, args.every if what == "session"
-                               else max(1, args.every // 4), rng):
+            few = what == "start" or CLASSES.get(kind) == 2
+            every = max(1, args.every // 5) if few else args.every
+            for at in calls_of(count, every, args.last, rng):
                 number += 1
                 _, hit, why, session = one(args, template, number, what, at,
                                            kind)
@@ -291,6 +295,9 @@ def sweep(args, tell=print):
 def main():
     p = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     p.add_argument("--every", type=int, default=1)
+    p.add_argument("--last", type=int, default=0,
+                   help="only so many calls, the last ones")
+    p.add_argument("--what", default="session,start")
     p.add_argument("--seed", type=int, default=1)
     p.add_argument("--kinds", default=",".join(KINDS))
     p.add_argument("--bin", default=os.environ.get(

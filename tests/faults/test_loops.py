@@ -12,6 +12,10 @@ from conftest import BIN, ROOT
 HERE = pathlib.Path(__file__).resolve().parent
 RELEASE = os.environ.get("SLIPWAY_RELEASE_BIN", str(ROOT / "build" / "slipway"))
 
+needs_shim = pytest.mark.skipif(
+    not (pathlib.Path(RELEASE).parent / "tests" / "shim.so").exists(),
+    reason="the release build has no tests/shim.so")
+
 
 def run(program, *args, seconds=600):
     done = subprocess.run([sys.executable, HERE / program, *args],
@@ -27,8 +31,15 @@ def test_a_few_kills_of_the_whole_loop_under_load():
     assert "nothing acknowledged was lost" in said, said
 
 
+@needs_shim
+def test_killed_between_any_two_commits_of_a_new_day_nothing_is_done_twice():
+    """The end of the session: refresh, labels, windows, triggers."""
+    said = run("disk_loop.py", "--bin", RELEASE, "--kinds", "dead at a sync",
+               "--what", "session", "--last", "14", "--every", "1")
+    assert " 0 broken" in said, said
+
+
+@needs_shim
 def test_a_disk_that_fails_at_some_calls_of_a_session():
-    if not (pathlib.Path(RELEASE).parent / "tests" / "shim.so").exists():
-        pytest.skip("the release build has no tests/shim.so")
     said = run("disk_loop.py", "--bin", RELEASE, "--every", "150")
     assert " 0 broken" in said, said
