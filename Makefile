@@ -3,7 +3,7 @@
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help setup build demo test bench fuzz format clean
+.PHONY: help setup build demo test faults bench fuzz format clean
 
 help: ## this list
 	@echo "Slipway: the targets of this Makefile"
@@ -26,6 +26,11 @@ test: ## everything that is tested, with address and undefined-behaviour sanitiz
 	@[ -e build-test/build.ninja ] || meson setup build-test -Dbuildtype=debugoptimized -Db_sanitize=address,undefined
 	@ninja -C build-test
 	@tools/run_tests.sh
+
+faults: build ## kill -9 a thousand times under load, and a disk that fails at each call (half an hour)
+	@tools/setup.sh test
+	@.deps/test-venv/bin/python tests/faults/kill_loop.py --kills $(or $(KILLS),1000) $(if $(SEED),--seed $(SEED))
+	@.deps/test-venv/bin/python tests/faults/disk_loop.py --every $(or $(EVERY),5)
 
 bench: build ## measure speed and memory of the release build
 	@tools/setup.sh test

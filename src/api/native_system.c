@@ -246,6 +246,25 @@ api_events_list(struct slw_http_req *req, struct slw_http_res *res,
     return SLW_OK;
 }
 
+/* Reads every byte of the data folder: in a child, and not for ever. */
+#define VERIFY_TIMEOUT_MS ((int64_t)60 * 60000)
+
+enum slw_rc
+api_verify(struct slw_http_req *req, struct slw_http_res *res,
+           struct slw_err *err)
+{
+    static atomic_flag under_way = ATOMIC_FLAG_INIT;
+    const struct slw_api *api = req->app;
+    if (atomic_flag_test_and_set(&under_way))
+        return slw_fail(err, SLW_BUSY,
+                        "a verification is under way; ask again when it has "
+                        "ended");
+    const enum slw_rc rc = slw_task_run(api->store, "verify", SLW_STR("{}"),
+                                        VERIFY_TIMEOUT_MS, &res->body, err);
+    atomic_flag_clear(&under_way);
+    return rc;
+}
+
 enum slw_rc
 api_events_verify(struct slw_http_req *req, struct slw_http_res *res,
                   struct slw_err *err)

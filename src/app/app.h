@@ -72,6 +72,16 @@ SLW_MUST_USE enum slw_rc app_download(struct app_args *a, const char *path,
 SLW_MUST_USE enum slw_rc app_job_wait(struct app_args *a, int64_t id,
                                       struct slw_json *out_job,
                                       struct slw_err *err);
+/* How far long work is, on standard error: a bar on a terminal, a line each
+ * few seconds elsewhere. */
+struct app_meter {
+    const char *what;
+    int64_t begin_ns, shown_ns;
+    bool terminal, drawn;
+};
+void app_meter_start(struct app_meter *m, const char *what);
+void app_meter_show(struct app_meter *m, double share, const char *note);
+void app_meter_end(const struct app_meter *m);
 /* Percent-encoded path segment, in the arena. */
 const char *app_segment(struct app_args *a, const char *text);
 
@@ -136,5 +146,17 @@ int app_token(struct app_args *a);
 int app_runs(struct app_args *a);
 int app_ack(struct app_args *a);
 int app_export(struct app_args *a);
+int app_verify(struct app_args *a);
+int app_backup(struct app_args *a);
+int app_restore(struct app_args *a);
+
+/* Every room's check of the data folder, in house order (verify.c); and the
+ * same as a task for the server.  Errors: it could not be checked. */
+struct slw_verify;
+SLW_MUST_USE enum slw_rc
+app_verify_all(struct slw_verify *v, struct slw_store *s, struct slw_err *err);
+SLW_MUST_USE enum slw_rc
+app_verify_task(struct slw_store *s, void *app, const struct json_t *spec,
+                struct slw_arena *a, struct slw_jw *out, struct slw_err *err);
 
 #endif

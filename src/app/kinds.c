@@ -28,5 +28,6 @@ const struct slw_task_kind app_task_kinds[] = {
     {"features.historical", slw_features_historical_task},
     {"features.export", slw_features_export_task},
     {"monitor.judge", slw_monitor_judge_task},
+    {"verify", app_verify_task},
 };
 const size_t app_task_kind_count = SLW_ARRAY_LEN(app_task_kinds);

@@ -286,13 +286,10 @@ plain_request(struct app_args *a)
 static int
 exec_command(int argc, char **argv)
 {
-    slw_proc_die_with_parent();
     int at = argc > 2 && strcmp(argv[2], "--") == 0 ? 3 : 2;
     if (at >= argc)
         return APP_USAGE;
-    execvp(argv[at], argv + at);
-    perror(argv[at]);
-    return 127;
+    return slw_proc_guard(argv + at);
 }
 
 /* `slipway job ID --data DIR` and `slipway task NAME --data DIR`. */

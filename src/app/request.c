@@ -84,22 +84,17 @@ app_request_json(struct app_args *a, const char *method, const char *path,
 
 /* ---- progress ---- */
 
-struct meter {
-    const char *what;
-    int64_t begin_ns, shown_ns;
-    bool terminal, drawn;
-};
-
-static void
-meter_start(struct meter *m, const char *what)
+void
+app_meter_start(struct app_meter *m, const char *what)
 {
-    *m = (struct meter){.what = what,
-                        .begin_ns = slw_mono_ns(),
-                        .terminal = isatty(STDERR_FILENO) == 1};
+    *m = (struct app_meter){.what = what,
+                            .begin_ns = slw_mono_ns(),
+                            .terminal = isatty(STDERR_FILENO) == 1};
 }
 
 static void
-draw_bar(const struct meter *m, double share, const char *note, double left_s)
+draw_bar(const struct app_meter *m, double share, const char *note,
+         double left_s)
 {
     char bar[BAR_WIDTH + 1];
     int full = (int)(share * BAR_WIDTH);
@@ -114,8 +109,8 @@ draw_bar(const struct meter *m, double share, const char *note, double left_s)
     fflush(stderr);
 }
 
-static void
-meter_show(struct meter *m, double share, const char *note)
+void
+app_meter_show(struct app_meter *m, double share, const char *note)
 {
     int64_t now = slw_mono_ns();
     int64_t gap = m->terminal ? 100000000 : PLAIN_EVERY_NS;
@@ -133,8 +128,8 @@ meter_show(struct meter *m, double share, const char *note)
         fprintf(stderr, "%s: %.0f %% %s\n", m->what, share * 100, note);
 }
 
-static void
-meter_end(const struct meter *m)
+void
+app_meter_end(const struct app_meter *m)
 {
     if (m->terminal && m->drawn)
         fprintf(stderr, "\r\033[K");
@@ -143,20 +138,20 @@ meter_end(const struct meter *m)
 static void
 transfer_progress(void *ctx, int64_t done, int64_t total)
 {
-    struct meter *m = ctx;
+    struct app_meter *m = ctx;
     char note[64];
     double spent_s = (double)(slw_mono_ns() - m->begin_ns) * 1e-9;
     snprintf(note, sizeof note, "%.1f MB/s",
              spent_s > 0 ? (double)done * 1e-6 / spent_s : 0.0);
-    meter_show(m, total > 0 ? (double)done / (double)total : 0, note);
+    app_meter_show(m, total > 0 ? (double)done / (double)total : 0, note);
 }
 
 enum slw_rc
 app_upload(struct app_args *a, const char *path, char out_hash[65],
            struct slw_err *err)
 {
-    struct meter m;
-    meter_start(&m, slw_arena_printf(&a->arena, "sending %s", path).ptr);
+    struct app_meter m;
+    app_meter_start(&m, slw_arena_printf(&a->arena, "sending %s", path).ptr);
     int64_t size = 0;
     TRY(slw_file_size(path, &size, err));
     if (size == 0)
@@ -169,7 +164,7 @@ app_upload(struct app_args *a, const char *path, char out_hash[65],
                          .progress = transfer_progress,
                          .progress_ctx = &m};
     enum slw_rc rc = call(a, &c, "/api/v1/uploads", &reply, err);
-    meter_end(&m);
+    app_meter_end(&m);
     TRY(rc);
     SLW_AUTO(slw_json, doc);
     struct slw_str hash;
@@ -183,8 +178,9 @@ enum slw_rc
 app_download(struct app_args *a, const char *path, const char *out_path,
              struct slw_err *err)
 {
-    struct meter m;
-    meter_start(&m, slw_arena_printf(&a->arena, "getting %s", out_path).ptr);
+    struct app_meter m;
+    app_meter_start(&m,
+                    slw_arena_printf(&a->arena, "getting %s", out_path).ptr);
     SLW_AUTO(slw_reply, reply);
     struct slw_call c = {.method = "GET",
                          .out_path = out_path,
@@ -192,7 +188,7 @@ app_download(struct app_args *a, const char *path, const char *out_path,
                          .progress = transfer_progress,
                          .progress_ctx = &m};
     enum slw_rc rc = call(a, &c, path, &reply, err);
-    meter_end(&m);
+    app_meter_end(&m);
     return rc;
 }
 
@@ -224,8 +220,9 @@ enum slw_rc
 app_job_wait(struct app_args *a, int64_t id, struct slw_json *out_job,
              struct slw_err *err)
 {
-    struct meter m;
-    meter_start(&m, slw_arena_printf(&a->arena, "job %lld", (long long)id).ptr);
+    struct app_meter m;
+    app_meter_start(&m,
+                    slw_arena_printf(&a->arena, "job %lld", (long long)id).ptr);
     const char *path =
         slw_arena_printf(&a->arena, "/api/v1/jobs/%lld?wait_ms=%d",
                          (long long)id, m.terminal ? 200 : 2000)
@@ -236,7 +233,7 @@ app_job_wait(struct app_args *a, int64_t id, struct slw_json *out_job,
         struct slw_str state =
             slw_json_str_or(slw_json_get(doc.root, "state"), SLW_STR(""));
         if (has_ended(state)) {
-            meter_end(&m);
+            app_meter_end(&m);
             TRY(job_outcome(doc.root, err));
             *out_job = doc;
             doc.root = NULL;
@@ -246,8 +243,8 @@ app_job_wait(struct app_args *a, int64_t id, struct slw_json *out_job,
             slw_json_str_or(slw_json_get(doc.root, "note"), SLW_STR(""));
         char text[128];
         snprintf(text, sizeof text, "%.*s", SLW_FMT(note));
-        meter_show(&m, slw_json_f64_or(slw_json_get(doc.root, "progress"), 0),
-                   text);
+        app_meter_show(
+            &m, slw_json_f64_or(slw_json_get(doc.root, "progress"), 0), text);
     }
 }
 

@@ -68,5 +68,8 @@ SLW_MUST_USE enum slw_rc slw_file_lock_take(struct slw_file_lock *l,
                                             const char *path,
                                             struct slw_err *err);
 void slw_file_lock_done(struct slw_file_lock *l);
+/* Does a process of this machine hold it now?  Taken from /proc/locks, so
+ * that looking disturbs nobody; false where the system does not say. */
+bool slw_file_lock_held(const char *path);
 
 #endif

@@ -493,6 +493,70 @@ slw_proc_die_with_parent(void)
         _exit(1);
 }
 
+/* What the parent's death is told by: TERM means something else, and after
+ * KILL nobody is left to end the command's own children. */
+#define ORPHANED SIGUSR1
+
+static void
+guard_child(char *const *argv, const sigset_t *old)
+{
+    (void)prctl(PR_SET_PDEATHSIG, SIGKILL); /* should the guard be killed */
+    (void)sigprocmask(SIG_SETMASK, old, NULL);
+    execvp(argv[0], argv);
+    perror(argv[0]);
+    _exit(127);
+}
+
+/* As the child ended. */
+static int
+guard_end(int status)
+{
+    if (!WIFSIGNALED(status))
+        return WEXITSTATUS(status);
+    const int sig = WTERMSIG(status);
+    const struct rlimit none = {0, 0}; /* one core file is enough */
+    (void)setrlimit(RLIMIT_CORE, &none);
+    (void)signal(sig, SIG_DFL);
+    sigset_t one;
+    (void)sigemptyset(&one);
+    (void)sigaddset(&one, sig);
+    (void)sigprocmask(SIG_UNBLOCK, &one, NULL);
+    (void)raise(sig);
+    return 128 + sig;
+}
+
+int
+slw_proc_guard(char *const *argv)
+{
+    sigset_t wanted, old;
+    (void)sigemptyset(&wanted);
+    (void)sigaddset(&wanted, ORPHANED);
+    (void)sigaddset(&wanted, SIGCHLD);
+    /* The command gets these too, as one of the group, and decides. */
+    (void)sigaddset(&wanted, SIGTERM);
+    (void)sigaddset(&wanted, SIGINT);
+    (void)sigprocmask(SIG_BLOCK, &wanted, &old);
+    (void)prctl(PR_SET_PDEATHSIG, ORPHANED);
+    const char *parent = getenv(PARENT_VAR);
+    if (parent && getppid() == 1 && strcmp(parent, "1") != 0)
+        return 1;
+    const pid_t pid = fork();
+    if (pid == 0)
+        guard_child(argv, &old);
+    if (pid < 0) {
+        perror("fork");
+        return 127;
+    }
+    for (;;) {
+        int sig = 0, status = 0;
+        (void)sigwait(&wanted, &sig);
+        if (sig == ORPHANED)
+            (void)kill(0, SIGKILL);
+        if (waitpid(pid, &status, WNOHANG) == pid)
+            return guard_end(status);
+    }
+}
+
 void
 slw_proc_limits(size_t memory_size, int64_t cpu_s, int nice_by)
 {

@@ -57,6 +57,12 @@ void slw_proc_signal(pid_t pid, int sig);
  * Note PR_SET_PDEATHSIG is tied to the parent's *thread*: start children from
  * threads that live as long as the process. */
 void slw_proc_die_with_parent(void);
+/* Run a foreign command as a child of the calling process, and end as it ends.
+ * When the caller's parent dies, however it dies, the whole process group is
+ * killed: what the command itself started, too.  The caller should lead a
+ * group of its own, as all that slw_proc_run and _start start do.
+ * Returns the exit code for main(); 127: there is no such command. */
+int slw_proc_guard(char *const *argv);
 /* Limits of the calling process, 0 = leave: address space in bytes (skipped
  * in sanitizer builds), CPU seconds, niceness. */
 void slw_proc_limits(size_t memory_size, int64_t cpu_s, int nice_by);

@@ -11,6 +11,8 @@
 #include "base/file.h"
 
 #define ARRIVALS_MAX 100000
+/* In a store that has it, a version may count fewer rows than its file. */
+#define META_ARRIVALS "data.arrivals"
 
 static enum slw_rc
 attached(struct slw_scan *sc, struct slw_store *s, const struct slw_dataset *d,
@@ -77,6 +79,17 @@ slw_data_arrive(struct slw_tx *tx, int64_t now_ms, const struct slw_dataset *d,
     made.row_count = arrival->row_count;
     made.event_max_ms = arrival->event_max_ms;
     made.known_at_ms = made.created_at_ms = now_ms;
+    TRY(slw_meta_set(tx, META_ARRIVALS, SLW_STR("1"), err));
     TRY(data_dataset_insert(tx, &made, err));
     return data_announce(tx, now_ms, &made, err);
+}
+
+enum slw_rc
+data_has_arrivals(struct slw_tx *tx, bool *out, struct slw_err *err)
+{
+    struct slw_str ignored;
+    SLW_AUTO(slw_arena, a);
+    const enum slw_rc rc = slw_meta_get(tx, META_ARRIVALS, &a, &ignored, err);
+    *out = rc == SLW_OK;
+    return rc == SLW_NOT_FOUND ? SLW_OK : rc;
 }

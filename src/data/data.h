@@ -13,6 +13,7 @@
 #include "jobs/jobs.h"
 #include "store/scan.h"
 #include "store/store.h"
+#include "store/verify.h"
 
 /* Definition of a source, a JSON object:
  *   {"name", "entity": "symbol", "event_time": "date",
@@ -150,5 +151,9 @@ SLW_MUST_USE enum slw_rc slw_data_pins(struct slw_tx *tx, int64_t at_ms,
                                        struct slw_jw *out_versions,
                                        struct slw_jw *out_hashes,
                                        struct slw_err *err);
+
+/* Is every version there, byte for byte, with its rows?  (store/verify.h) */
+SLW_MUST_USE enum slw_rc slw_data_verify(struct slw_verify *v,
+                                         struct slw_err *err);
 
 #endif

@@ -166,6 +166,12 @@ SLW_MUST_USE enum slw_rc data_profile(struct slw_scan *sc, struct slw_str from,
                                       struct slw_arena *a, struct slw_str *out,
                                       struct slw_err *err);
 
+/* ---- parquet_rows.c ---- */
+/* Rows by the footer at the end of a file; false: not there, or damaged. */
+bool data_parquet_rows(struct slw_str tail, int64_t *out_count);
+/* Bytes of the footer; 8 more stand behind it.  False: no Parquet file. */
+bool data_parquet_footer(struct slw_str tail, size_t *out_footer_size);
+
 /* ---- dataset.c ---- */
 /* What slw_data_write writes, into an object that is already open. */
 void data_dataset_fields(struct slw_jw *w, const struct slw_dataset *d,
@@ -173,6 +179,9 @@ void data_dataset_fields(struct slw_jw *w, const struct slw_dataset *d,
 SLW_MUST_USE enum slw_rc data_dataset_insert(struct slw_tx *tx,
                                              struct slw_dataset *d,
                                              struct slw_err *err);
+/* Is this a rehearsal's store, whose versions count what has arrived? */
+SLW_MUST_USE enum slw_rc data_has_arrivals(struct slw_tx *tx, bool *out,
+                                           struct slw_err *err);
 /* Event "data.version_added". */
 SLW_MUST_USE enum slw_rc data_announce(struct slw_tx *tx, int64_t now_ms,
                                        const struct slw_dataset *d,

@@ -12,6 +12,7 @@
 #include "jobs/jobs.h"
 #include "store/scan.h"
 #include "store/store.h"
+#include "store/verify.h"
 
 /* Definition, a JSON object: {"name", "entity": "symbol",
  *  "event_time": "date", "ttl_ms": 604800000, "sql": "SELECT …",
@@ -148,5 +149,9 @@ slw_features_online_get(struct slw_tx *tx, struct slw_str view,
                         struct slw_str entity, int64_t now_ms,
                         struct slw_arena *a, struct slw_online_row *out,
                         struct slw_err *err);
+
+/* Are views and their online rows as they must be?  (store/verify.h) */
+SLW_MUST_USE enum slw_rc slw_features_verify(struct slw_verify *v,
+                                             struct slw_err *err);
 
 #endif

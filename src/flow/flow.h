@@ -15,6 +15,7 @@
 #include "jobs/jobs.h"
 #include "serve/serve.h"
 #include "store/store.h"
+#include "store/verify.h"
 
 struct slw_flow; /* Owner: the flow thread; apply and start from any */
 struct slw_flow_options {
@@ -127,5 +128,9 @@ SLW_MUST_USE enum slw_rc slw_flow_reproduce_job(struct slw_job_ctx *ctx,
  * "labels": {"deployment": changed}}. */
 SLW_MUST_USE enum slw_rc slw_flow_refresh_job(struct slw_job_ctx *ctx,
                                               struct slw_err *err);
+
+/* Can moving runs move on; did what fired fire once?  (store/verify.h) */
+SLW_MUST_USE enum slw_rc slw_flow_verify(struct slw_verify *v,
+                                         struct slw_err *err);
 
 #endif

@@ -102,14 +102,16 @@ SLW_MUST_USE enum slw_rc flow_policies(struct slw_tx *tx, struct slw_arena *a,
                                        size_t *out_count, struct slw_err *err);
 
 /* ---- triggers (trigger.c) ---- */
-/* Each looks once, in transactions of its own; *out_moved set when it wrote. */
+/* Each looks once, in transactions of its own but for the one about data,
+ * which must stand or fall with the note that the data were looked at;
+ * *out_moved set when it wrote. */
 /* New alerts. */
 SLW_MUST_USE enum slw_rc
 flow_trigger_alerts(struct slw_flow *f, bool *out_moved, struct slw_err *err);
 /* A dataset has a new version: new data enough?  An alert that is still open
  * after the cooldown? */
-SLW_MUST_USE enum slw_rc flow_trigger_data(struct slw_flow *f,
-                                           struct slw_err *err);
+SLW_MUST_USE enum slw_rc
+flow_trigger_data(struct slw_flow *f, struct slw_tx *tx, struct slw_err *err);
 SLW_MUST_USE enum slw_rc
 flow_trigger_schedule(struct slw_flow *f, bool *out_moved, struct slw_err *err);
 /* Newest event time of the source a model's target is of, known by now.

@@ -306,22 +306,20 @@ open_alert_decide(struct slw_tx *tx, int64_t now_ms,
 }
 
 enum slw_rc
-flow_trigger_data(struct slw_flow *f, struct slw_err *err)
+flow_trigger_data(struct slw_flow *f, struct slw_tx *tx, struct slw_err *err)
 {
     size_t count = 0;
     struct flow_policy *policies = NULL;
     const int64_t now_ms = slw_clock_now_ms(f->clock);
     SLW_AUTO(slw_arena, a);
-    SLW_AUTO(slw_tx, tx);
-    TRY(slw_tx_begin(&tx, f->store, err));
-    TRY(flow_policies(&tx, &a, &policies, &count, err));
+    TRY(flow_policies(tx, &a, &policies, &count, err));
     for (size_t i = 0; i < count; i++) {
         if (policies[i].deployment.len)
-            TRY(open_alert_decide(&tx, now_ms, &policies[i], &a, err));
+            TRY(open_alert_decide(tx, now_ms, &policies[i], &a, err));
         if (policies[i].new_data_ms)
-            TRY(new_data_decide(f, &tx, now_ms, &policies[i], &a, err));
+            TRY(new_data_decide(f, tx, now_ms, &policies[i], &a, err));
     }
-    return slw_tx_commit(&tx, err);
+    return SLW_OK;
 }
 
 /* ---- schedule ---- */

@@ -82,28 +82,34 @@ window_due(struct slw_tx *tx, int64_t now_ms, struct slw_str name,
 
 /* A window that cannot be judged is an event, not the end of the loop. */
 static enum slw_rc
-window_settle(struct slw_flow *f, int64_t now_ms, const struct due *due,
-              const struct slw_err *why, struct slw_err *err)
+window_fail(struct slw_flow *f, int64_t now_ms, const struct due *due,
+            const struct slw_err *why, struct slw_err *err)
 {
+    SLW_AUTO(slw_buf, payload);
+    struct slw_jw w;
     SLW_AUTO(slw_tx, tx);
     TRY(slw_tx_begin(&tx, f->store, err));
     TRY(flow_mark_put(&tx, due->mark, due->to_ms, err));
-    if (why) {
-        SLW_AUTO(slw_buf, payload);
-        struct slw_jw w;
-        slw_jw_init(&w, &payload);
-        slw_jw_obj(&w);
-        slw_jw_ki64(&w, "to_ms", due->to_ms);
-        slw_jw_kz(&w, "error", why->msg);
-        slw_jw_obj_end(&w);
-        TRY(slw_event_emit(&tx, now_ms, "flow.window_failed", due->name,
-                           slw_buf_view(&payload), err));
-    }
+    slw_jw_init(&w, &payload);
+    slw_jw_obj(&w);
+    slw_jw_ki64(&w, "to_ms", due->to_ms);
+    slw_jw_kz(&w, "error", why->msg);
+    slw_jw_obj_end(&w);
+    TRY(slw_event_emit(&tx, now_ms, "flow.window_failed", due->name,
+                       slw_buf_view(&payload), err));
     return slw_tx_commit(&tx, err);
 }
 
+/* In the transaction of the window's row: judged and marked, or neither. */
 static enum slw_rc
-window_judge(struct slw_flow *f, int64_t now_ms, const struct due *due,
+window_mark(struct slw_tx *tx, void *ctx, struct slw_err *err)
+{
+    const struct due *due = ctx;
+    return flow_mark_put(tx, due->mark, due->to_ms, err);
+}
+
+static enum slw_rc
+window_judge(struct slw_flow *f, int64_t now_ms, struct due *due,
              struct slw_err *err)
 {
     bool any = false;
@@ -113,14 +119,14 @@ window_judge(struct slw_flow *f, int64_t now_ms, const struct due *due,
     if (!any)
         return SLW_OK;
     slw_jw_init(&w, &result);
-    const enum slw_rc rc = slw_monitor_window(
-        f->store, now_ms, due->name, due->from_ms, due->to_ms, &w, err);
-    if (flow_is_passing(rc))
+    const enum slw_rc rc =
+        slw_monitor_window_also(f->store, now_ms, due->name, due->from_ms,
+                                due->to_ms, window_mark, due, &w, err);
+    if (rc == SLW_OK || flow_is_passing(rc))
         return rc;
-    if (rc != SLW_OK)
-        slw_log_err(SLW_LOG_WARN, "flow.window", err);
-    const struct slw_err why = rc == SLW_OK ? (struct slw_err){0} : *err;
-    return window_settle(f, now_ms, due, rc == SLW_OK ? NULL : &why, err);
+    slw_log_err(SLW_LOG_WARN, "flow.window", err);
+    const struct slw_err why = *err;
+    return window_fail(f, now_ms, due, &why, err);
 }
 
 static enum slw_rc
@@ -217,9 +223,11 @@ refresh_end(struct slw_flow *f, const struct slw_job *job, struct slw_err *err)
     bool ignored = false;
     TRY(windows_judge(f, err));
     TRY(flow_trigger_alerts(f, &ignored, err));
-    TRY(flow_trigger_data(f, err));
+    /* One transaction: killed between the two, the next look would decide
+     * about the same data once more. */
     SLW_AUTO(slw_tx, tx);
     TRY(slw_tx_begin(&tx, f->store, err));
+    TRY(flow_trigger_data(f, &tx, err));
     TRY(flow_mark_put(&tx, MARK_REFRESH, 0, err));
     if (job->state != SLW_JOB_SUCCEEDED) {
         SLW_AUTO(slw_buf, payload);

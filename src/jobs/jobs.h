@@ -18,6 +18,7 @@
 #include "base/clock.h"
 #include "base/json.h"
 #include "store/store.h"
+#include "store/verify.h"
 
 enum slw_job_state {
     SLW_JOB_QUEUED,
@@ -115,6 +116,10 @@ SLW_MUST_USE enum slw_rc slw_job_cancel(struct slw_store *s, int64_t now_ms,
 SLW_MUST_USE enum slw_rc slw_job_wait(struct slw_store *s, int64_t id,
                                       int64_t timeout_ms, struct slw_arena *a,
                                       struct slw_job *out, struct slw_err *err);
+
+/* Are rows, leases and announcements as they must be?  (store/verify.h) */
+SLW_MUST_USE enum slw_rc slw_jobs_verify(struct slw_verify *v,
+                                         struct slw_err *err);
 
 /* ---- inside the child ---- */
 /* Progress for people: at most 10 writes a second reach the store; extends

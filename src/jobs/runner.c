@@ -33,10 +33,14 @@
 #define SLOT_MAX 64
 #define LEASE_EXTEND_NS ((int64_t)10 * 1000000000)
 #define LOST_LOOK_NS ((int64_t)10 * 1000000000)
+/* More than a lease and more than the longest pause before a retry. */
+#define AHEAD_MS ((int64_t)5 * 60000)
 
+/* A time further ahead than any that is ever written was written before the
+ * system's clock was set back: it counts as come. */
 static const char SQL_NEXT[] =
     "SELECT id, kind, attempt FROM jobs_job WHERE state = 'queued'"
-    " AND retry_at_ms <= ?1 ORDER BY id LIMIT 1";
+    " AND (retry_at_ms <= ?1 OR retry_at_ms > ?2) ORDER BY id LIMIT 1";
 static const char SQL_CLAIM[] =
     "UPDATE jobs_job SET state = 'running', attempt = attempt + 1,"
     " attempt_max = ?2, lease_holder = ?3, lease_until_ms = ?4,"
@@ -55,7 +59,8 @@ static const char SQL_UNDER_LEASE[] =
 static const char SQL_LOST[] =
     "SELECT id, attempt, attempt_max, lease_holder FROM jobs_job"
     " WHERE state = 'running'"
-    " AND (lease_until_ms < ?2 OR (?3 = 1 AND lease_holder <> ?1)) LIMIT 1";
+    " AND (lease_until_ms < ?2 OR lease_until_ms > ?4"
+    "  OR (?3 = 1 AND lease_holder <> ?1)) LIMIT 1";
 /* A stop of the server is no attempt of the job's. */
 static const char SQL_GIVE_BACK[] =
     "UPDATE jobs_job SET state = 'queued', attempt = attempt - 1,"
@@ -184,6 +189,7 @@ claim(struct slw_jobs *j, struct slot *slot, bool *out_more,
     SLW_AUTO(slw_stmt, next);
     TRY(slw_stmt_prepare(&next, &tx, SQL_NEXT, err));
     slw_stmt_i64(&next, 1, jobs_real_ms());
+    slw_stmt_i64(&next, 2, jobs_real_ms() + AHEAD_MS);
     TRY(slw_stmt_step(&next, out_more, err));
     if (!*out_more)
         return SLW_OK;
@@ -217,6 +223,7 @@ is_due(struct slw_jobs *j)
         return false;
     }
     slw_stmt_i64(&next, 1, jobs_real_ms());
+    slw_stmt_i64(&next, 2, jobs_real_ms() + AHEAD_MS);
     if (slw_stmt_step(&next, &row, &err) != SLW_OK) {
         slw_log_err(SLW_LOG_ERROR, "jobs.queue_not_read", &err);
         return false;
@@ -489,6 +496,7 @@ lost_take(struct slw_jobs *j, bool at_start, bool *out_more,
     slw_stmt_str(&get, 1, slw_str_of(j->holder));
     slw_stmt_i64(&get, 2, jobs_real_ms());
     slw_stmt_i64(&get, 3, at_start ? 1 : 0);
+    slw_stmt_i64(&get, 4, jobs_real_ms() + AHEAD_MS);
     TRY(slw_stmt_step(&get, out_more, err));
     if (!*out_more || has_slot(j, slw_col_i64(&get, 0))) {
         *out_more = false; /* ours is extended in a moment */

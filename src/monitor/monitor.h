@@ -11,6 +11,7 @@
 #include "registry/registry.h"
 #include "serve/serve.h"
 #include "store/store.h"
+#include "store/verify.h"
 
 /* ---- definitions (the `monitors:` section as JSON) ----
  * {"name": deployment, "window_ms": 20 days, "every_ms": 5 days,
@@ -61,6 +62,15 @@ SLW_MUST_USE enum slw_rc slw_monitor_window(struct slw_store *s, int64_t now_ms,
                                             struct slw_jw *w,
                                             struct slw_err *err);
 /* Window list, newest first (JSON array). */
+/* The same; `also` writes in the window's own transaction, so that what it
+ * writes is there exactly when the window is. */
+typedef enum slw_rc (*slw_monitor_also_fn)(struct slw_tx *tx, void *ctx,
+                                           struct slw_err *err);
+SLW_MUST_USE enum slw_rc
+slw_monitor_window_also(struct slw_store *s, int64_t now_ms,
+                        struct slw_str name, int64_t from_ms, int64_t to_ms,
+                        slw_monitor_also_fn also, void *ctx, struct slw_jw *out,
+                        struct slw_err *err);
 SLW_MUST_USE enum slw_rc slw_monitor_windows(struct slw_tx *tx,
                                              struct slw_str name,
                                              size_t count_max, struct slw_jw *w,
@@ -125,5 +135,9 @@ SLW_MUST_USE enum slw_rc slw_monitor_notify_put(struct slw_tx *tx,
  * Blocks on the network: call it from a thread of its own. */
 SLW_MUST_USE enum slw_rc slw_monitor_notify(struct slw_store *s, int64_t now_ms,
                                             int *out_sent, struct slw_err *err);
+
+/* Are windows, labels and alerts as they must be?  (store/verify.h) */
+SLW_MUST_USE enum slw_rc slw_monitor_verify(struct slw_verify *v,
+                                            struct slw_err *err);
 
 #endif

@@ -34,6 +34,8 @@ struct window {
     struct slw_signature sig;
     struct monitor_row *rows;
     size_t row_count, row_cap;
+    slw_monitor_also_fn also;
+    void *also_ctx;
     int64_t perf_from_ms; /* performance may look at a longer stretch */
     /* results */
     struct monitor_column *cols;
@@ -439,6 +441,8 @@ store_window(struct window *w, struct slw_tx *tx, struct slw_str alerts,
     slw_stmt_str(&st, 5, slw_str_of(verdict_of(w)));
     slw_stmt_str(&st, 6, slw_buf_view(&result));
     TRY(slw_stmt_run(&st, err));
+    if (w->also)
+        TRY(w->also(tx, w->also_ctx, err));
     TRY(slw_tx_commit(tx, err));
     slw_jw_raw(out, slw_buf_view(&result));
     return SLW_OK;
@@ -484,7 +488,19 @@ slw_monitor_window(struct slw_store *s, int64_t now_ms, struct slw_str name,
                    int64_t from_ms, int64_t to_ms, struct slw_jw *out,
                    struct slw_err *err)
 {
+    return slw_monitor_window_also(s, now_ms, name, from_ms, to_ms, NULL, NULL,
+                                   out, err);
+}
+
+enum slw_rc
+slw_monitor_window_also(struct slw_store *s, int64_t now_ms,
+                        struct slw_str name, int64_t from_ms, int64_t to_ms,
+                        slw_monitor_also_fn also, void *ctx, struct slw_jw *out,
+                        struct slw_err *err)
+{
     SLW_AUTO(window, w);
+    w.also = also;
+    w.also_ctx = ctx;
     w.store = s;
     w.name = name;
     w.now_ms = now_ms;

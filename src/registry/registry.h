@@ -13,6 +13,7 @@
 #include "base/json.h"
 #include "model/model.h"
 #include "store/store.h"
+#include "store/verify.h"
 #include "track/track.h"
 
 /* The release document, version 1 (all members present, JSON names below):
@@ -280,5 +281,10 @@ SLW_MUST_USE enum slw_rc
 slw_registry_gate_list(struct slw_tx *tx, struct slw_str model, int64_t version,
                        struct slw_arena *a, struct slw_gate_result **out,
                        size_t *out_count, struct slw_err *err);
+
+/* Is everything there that versions, releases and aliases name?
+ * (store/verify.h) */
+SLW_MUST_USE enum slw_rc slw_registry_verify(struct slw_verify *v,
+                                             struct slw_err *err);
 
 #endif

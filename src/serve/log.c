@@ -406,7 +406,34 @@ warn_once(struct serve_log *log, const char *event, const struct slw_err *err)
     log->warned = true;
 }
 
-/* Sealed segments: on disk, then in the table, then closed. */
+/* After a sync that failed the kernel may call pages clean that never reached
+ * the disk: a second sync would succeed and mean nothing.  So every page is
+ * touched, and the next sync writes all of them again.  Under the lock where
+ * the segment is still appended to. */
+static void
+segment_redirty(struct serve_segment *g)
+{
+    volatile unsigned char *bytes = g->map;
+    for (size_t at = 0; at < g->at; at += 4096)
+        bytes[at] = bytes[at];
+    g->dirty = true;
+}
+
+static enum slw_rc
+segment_sync(struct serve_log *log, struct serve_segment *g,
+             struct slw_err *err)
+{
+    if (slw_fd_sync_data(g->fd) == 0)
+        return SLW_OK;
+    slw_fail(err, SLW_IO, "cannot sync the prediction log: errno %d", errno);
+    (void)pthread_mutex_lock(&log->mutex);
+    segment_redirty(g);
+    (void)pthread_mutex_unlock(&log->mutex);
+    return err->rc;
+}
+
+/* Sealed segments: on disk, then in the table, then closed.  One that does
+ * not get to the disk is kept for the next round. */
 static void
 seal_all(struct serve_log *log, struct slw_store *store,
          struct slw_str deployment, struct serve_segment *list)
@@ -415,12 +442,14 @@ seal_all(struct serve_log *log, struct slw_store *store,
     while (list) {
         struct serve_segment *g = list;
         list = g->next;
-        if (slw_fd_sync_data(g->fd) != 0) {
-            slw_fail(&err, SLW_IO, "cannot sync the prediction log: errno %d",
-                     errno);
+        if (segment_sync(log, g, &err) != SLW_OK) {
             warn_once(log, "serve.log_unsynced", &err);
-        } else if (segment_register(store, deployment, g, true, &err) !=
-                   SLW_OK) {
+            (void)pthread_mutex_lock(&log->mutex);
+            seal_later(log, g);
+            (void)pthread_mutex_unlock(&log->mutex);
+            continue;
+        }
+        if (segment_register(store, deployment, g, true, &err) != SLW_OK) {
             /* The next start seals it; readers do without the row. */
             warn_once(log, "serve.log_unsealed", &err);
         }
@@ -430,7 +459,7 @@ seal_all(struct serve_log *log, struct slw_store *store,
 
 /* What one round has to do, taken under the lock. */
 struct round {
-    int fd; /* -1: nothing to sync */
+    struct serve_segment *syncing; /* NULL: nothing to sync */
     struct serve_segment *sealing;
     struct serve_segment fresh; /* copy of the active one, to register */
     bool is_fresh, wants_open, wants_segment;
@@ -440,14 +469,14 @@ struct round {
 static void
 round_take(struct serve_log *log, struct round *r)
 {
-    *r = (struct round){.fd = -1};
+    *r = (struct round){0};
     (void)pthread_mutex_lock(&log->mutex);
     struct serve_segment *g = log->active;
     r->sealing = log->sealing;
     log->sealing = NULL;
     if (g && g->dirty) {
         g->dirty = false;
-        r->fd = g->fd;
+        r->syncing = g;
     }
     if (g && !g->registered) {
         g->registered = true;
@@ -513,12 +542,9 @@ serve_log_flush(struct serve_log *log, struct slw_store *store,
     struct round r;
     struct slw_err err;
     round_take(log, &r);
-    /* Only this thread closes segments: the descriptor stays ours. */
-    if (r.fd >= 0 && slw_fd_sync_data(r.fd) != 0) {
-        slw_fail(&err, SLW_IO, "cannot sync the prediction log: errno %d",
-                 errno);
+    /* Only this thread closes segments: it stays ours. */
+    if (r.syncing && segment_sync(log, r.syncing, &err) != SLW_OK)
         warn_once(log, "serve.log_unsynced", &err);
-    }
     if (r.wants_open)
         reopen(log, store, deployment, now_ms);
     if (r.wants_segment)

@@ -25,6 +25,7 @@
 #include "model/model.h"
 #include "registry/registry.h"
 #include "store/store.h"
+#include "store/verify.h"
 
 struct slw_serve;
 
@@ -233,5 +234,10 @@ SLW_MUST_USE enum slw_rc slw_serve_log_scan(struct slw_store *store,
                                             int64_t from_ms, int64_t to_ms,
                                             slw_prediction_fn fn, void *ctx,
                                             struct slw_err *err);
+
+/* Do deployments name what is there; is the prediction log whole?
+ * (store/verify.h) */
+SLW_MUST_USE enum slw_rc slw_serve_verify(struct slw_verify *v,
+                                          struct slw_err *err);
 
 #endif

@@ -183,6 +183,47 @@ slw_blob_get(struct slw_store *s, const char *hash, struct slw_buf *out,
     return rc;
 }
 
+/* The recipe's last entries that hold that many bytes. */
+static enum slw_rc
+tail_chunks(struct slw_store *s, struct slw_str recipe, size_t size_max,
+            struct slw_buf *out, struct slw_err *err)
+{
+    size_t from = recipe.len, size = 0;
+    while (from > 0 && size < size_max) {
+        from -= BLOB_ENTRY_SIZE;
+        size += blob_entry_read((const uint8_t *)recipe.ptr + from).size;
+    }
+    SLW_AUTO(reader, r);
+    reader_init(&r, s, sink_buf, out);
+    for (; from < recipe.len; from += BLOB_ENTRY_SIZE) {
+        const struct blob_entry e =
+            blob_entry_read((const uint8_t *)recipe.ptr + from);
+        TRY(chunk_read(&r, &e, err));
+    }
+    return SLW_OK;
+}
+
+enum slw_rc
+slw_blob_tail(struct slw_store *s, const char *hash, size_t size_max,
+              struct slw_buf *out, struct slw_err *err)
+{
+    struct slw_sha256 parsed;
+    struct blob_head head;
+    SLW_AUTO(slw_buf, body);
+    SLW_AUTO(slw_buf, bytes);
+    slw_buf_init(&body, BLOB_RECIPE_SIZE_MAX);
+    slw_buf_init(&bytes, size_max + STORE_CHUNK_MAX);
+    TRY(hash_parse(hash, &parsed, err));
+    TRY(blob_file_read(s, &parsed, &head, &body, err));
+    if (head.kind == BLOB_RECIPE)
+        TRY(tail_chunks(s, slw_buf_view(&body), size_max, &bytes, err));
+    else
+        TRY(slw_blob_get(s, hash, &bytes, err));
+    const size_t skip = bytes.len > size_max ? bytes.len - size_max : 0;
+    slw_buf_add(out, bytes.ptr + skip, bytes.len - skip);
+    return slw_buf_check(out, err);
+}
+
 enum slw_rc
 slw_blob_get_file(struct slw_store *s, const char *hash, const char *path,
                   struct slw_err *err)

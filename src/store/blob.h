@@ -37,6 +37,11 @@ SLW_MUST_USE enum slw_rc slw_blob_get(struct slw_store *s, const char *hash,
 SLW_MUST_USE enum slw_rc slw_blob_get_file(struct slw_store *s,
                                            const char *hash, const char *path,
                                            struct slw_err *err);
+/* Append its last bytes, at most size_max of them: reads only the chunks they
+ * lie in.  Errors NOT_FOUND, CORRUPT, LIMIT, IO. */
+SLW_MUST_USE enum slw_rc slw_blob_tail(struct slw_store *s, const char *hash,
+                                       size_t size_max, struct slw_buf *out,
+                                       struct slw_err *err);
 /* Path of a whole plain copy in cache/ (made when absent): for engines that
  * want a file name.  Valid until the cache is cleaned; in the arena. */
 SLW_MUST_USE enum slw_rc slw_blob_cached(struct slw_store *s, const char *hash,

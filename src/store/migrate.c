@@ -158,3 +158,13 @@ store_migrate_check(struct slw_store *s, struct store_conn *c,
                             s->dir, slw_migrations[i].path);
     return SLW_OK;
 }
+
+bool
+store_migrations_apply(sqlite3 *db)
+{
+    for (size_t i = 0; i < slw_migrations_count; i++)
+        if (sqlite3_exec(db, (const char *)slw_migrations[i].bytes, NULL, NULL,
+                         NULL) != SQLITE_OK)
+            return false;
+    return true;
+}

@@ -129,6 +129,8 @@ enum slw_rc store_migrate(struct slw_store *s, bool fresh, struct slw_err *err);
 /* The applied migrations are the embedded ones, all of them. */
 enum slw_rc store_migrate_check(struct slw_store *s, struct store_conn *c,
                                 struct slw_err *err);
+/* All embedded migrations on an empty database; false: one does not apply. */
+bool store_migrations_apply(sqlite3 *db);
 
 /* group.c */
 void store_group_init(struct store_group *g);

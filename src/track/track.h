@@ -11,6 +11,7 @@
 #include "base/buf.h"
 #include "base/json.h"
 #include "store/store.h"
+#include "store/verify.h"
 
 /* Limits; longer values of params and tags are cut, all else is refused. */
 #define SLW_TRACK_KEY_CHARS_MAX 250
@@ -429,5 +430,10 @@ struct slw_str slw_track_cut(struct slw_str s, size_t count_max);
  * to itself as a normalised path.  what: "metrics[0].name", for the message. */
 SLW_MUST_USE enum slw_rc
 slw_track_key_check(struct slw_str key, const char *what, struct slw_err *err);
+
+/* Do logged values belong to runs; have artifacts their bytes? (store/verify.h)
+ */
+SLW_MUST_USE enum slw_rc slw_track_verify(struct slw_verify *v,
+                                          struct slw_err *err);
 
 #endif

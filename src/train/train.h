@@ -12,6 +12,7 @@
 #include "jobs/jobs.h"
 #include "model/model.h"
 #include "store/store.h"
+#include "store/verify.h"
 
 /* ---- definitions (the `models:` section of slipway.yaml, as JSON) ----
  * {"name", "target": {"sql": "lead(close) OVER w", "of": "prices",
@@ -119,6 +120,11 @@ SLW_MUST_USE enum slw_rc slw_profile_write(const struct slw_profile *p,
 SLW_MUST_USE enum slw_rc slw_profile_read(struct slw_str bytes,
                                           struct slw_arena *a,
                                           struct slw_profile *out,
+                                          struct slw_err *err);
+
+/* Are the definitions of models those that their hashes name?  (store/verify.h)
+ */
+SLW_MUST_USE enum slw_rc slw_train_verify(struct slw_verify *v,
                                           struct slw_err *err);
 
 #endif

@@ -1,8 +1,10 @@
 """kill -9 at random moments: what was acknowledged is there afterwards, and
 nothing is there by half."""
+import contextlib
 import hashlib
 import json
 import os
+import pathlib
 import random
 import signal
 import threading
@@ -11,7 +13,7 @@ import urllib.error
 
 import pytest
 
-from conftest import Server, Shops, eventually
+from conftest import SHOPS_YAML, Server, Shops, eventually
 
 CLOCK = "2023-12-01T20:00:00Z"
 GONE = (OSError, urllib.error.URLError, AssertionError, ValueError)
@@ -262,3 +264,37 @@ def test_predictions_that_were_answered_are_in_the_log_after_a_kill(tmp_path):
         assert there.get(request) == value, request
     verify(shops)
     shops.stop()
+
+
+# ---- scripts ----
+
+def alive_with(word):
+    """Processes that have this word in their command line."""
+    found = []
+    for p in pathlib.Path("/proc").iterdir():
+        if p.name.isdigit():
+            with contextlib.suppress(OSError):
+                if word in (p / "cmdline").read_bytes():
+                    found.append(int(p.name))
+    return found
+
+
+@pytest.mark.parametrize("who", ["server", "child", "stop"])
+def test_what_a_script_started_does_not_outlive_it(tmp_path, who):
+    """The shell waits for a program of its own: the program dies too."""
+    seconds = f"98{os.getpid()}{('server', 'child', 'stop').index(who)}"
+    yaml = SHOPS_YAML.replace(
+        "      xgboost:", "      script: {run: \"sleep " + seconds +
+        "; true\"}\n      xgboost:")
+    shops = Shops(tmp_path, yaml=yaml).start()
+    shops.post("/api/v1/models/next-amount/train")
+    word = f"sleep\0{seconds}".encode()
+    eventually(lambda: alive_with(word), 60, "the script to be at work")
+    if who == "server":
+        shops.kill()
+    elif who == "stop":
+        shops.stop()
+    else:
+        os.kill(shops.children()[0], signal.SIGKILL)
+        shops.kill()
+    eventually(lambda: not alive_with(word), 10, "the script to be gone")

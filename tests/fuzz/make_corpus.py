@@ -293,6 +293,24 @@ def xgb_models():
     yield b'binf' + bytes(100)
 
 
+def parquets():
+    """Footers in Thrift's compact encoding, their length, the magic."""
+    def tail(footer, size=None):
+        return b'PAR1' + footer + u32(len(footer) if size is None else size) + b'PAR1'
+    schema = b'\x19\x2c' + b'\x48\x06schema\x15\x02\x00' + b'\x15\x0c\x25\x02\x18\x01a\x00'
+    rows = b'\x16\xe0\xd4\x03'
+    yield tail(b'\x15\x02' + schema + rows + b'\x00')
+    yield tail(b'\x15\x02' + schema + b'\x00')
+    yield tail(b'\x15\x02\x19\x0c' + rows + b'\x00')
+    yield tail(b'\x15\x02\x19\xf5\x90\x4e' + b'\x02' * 40 + rows)
+    yield tail(b'\x06\x06' + rows[1:] + b'\x00')
+    yield tail(b'\x1c' * 60 + rows)
+    yield tail(b'\x18\xff\xff\xff\xff\xff\xff\xff\xff\x7f')
+    yield tail(b'\x16' + b'\xff' * 12)
+    yield tail(b'', 4000000000)
+    yield b'PAR1'
+
+
 def write(target, inputs):
     folder = HERE / 'corpus' / target
     folder.mkdir(parents=True, exist_ok=True)
@@ -309,7 +327,8 @@ def main():
     for target, inputs in {
             'json': JSON, 'yaml': YAML, 'time': TIMES, 'filter': FILTERS, 'net_parts': PATHS, 'access': AUTHORIZATIONS,
             'expr': RULES, 'http_strict': HEADS, 'v2_body': infer_bodies(), 'project': projects(), 'blob': blobs(),
-            'record': records(), 'profile': profiles(), 'own_model': own_models(), 'xgb_model': xgb_models()}.items():
+            'record': records(), 'profile': profiles(), 'own_model': own_models(), 'xgb_model': xgb_models(),
+            'parquet': parquets()}.items():
         write(target, inputs)
 
 

@@ -6,12 +6,33 @@
 
 #include "tests/unit/serve/fixture.h"
 
+#include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
 #include <sys/mman.h>
 #include <sys/wait.h>
 
 #define SEGMENT_SIZE (16 << 20)
+
+/* Syncs of segments: how many, and whether the disk takes them. */
+static _Atomic int segment_sync_count;
+static _Atomic int segment_sync_fails;
+
+int
+fdatasync(int fd)
+{
+    char link[40], path[PATH_MAX] = "";
+    (void)snprintf(link, sizeof link, "/proc/self/fd/%d", fd);
+    (void)!readlink(link, path, sizeof path - 1);
+    if (!strstr(path, ".seg"))
+        return (int)syscall(SYS_fdatasync, fd);
+    segment_sync_count++;
+    if (segment_sync_fails == 0)
+        return (int)syscall(SYS_fdatasync, fd);
+    segment_sync_fails--;
+    errno = EIO;
+    return -1;
+}
 
 /* What a scan saw. */
 struct seen {
@@ -276,6 +297,24 @@ a_full_segment_is_followed_by_the_next(void **state)
 }
 
 static void
+a_sync_that_failed_is_done_again_without_another_prediction(void **state)
+{
+    struct fixture *f = *state;
+    do_act(f, SLW_SERVE_DEPLOY, 1, 0);
+    say(f, "k", "r1", 0, 0, 0);
+    while (segment_sync_count == 0)
+        usleep(1000);
+    usleep(200000); /* the flusher has nothing left to do */
+    const int before = segment_sync_count;
+    segment_sync_fails = 3;
+    say(f, "k", "r2", 0, 0, 0);
+    for (int i = 0; i < 5000 && segment_sync_count < before + 4; i++)
+        usleep(1000);
+    assert_int_equal(segment_sync_count, before + 4);
+    assert_int_equal(scan(f, INT64_MIN, INT64_MAX).count, 2);
+}
+
+static void
 predictions_go_on_when_none_can_be_kept(void **state)
 {
     struct fixture *f = *state;
@@ -387,6 +426,7 @@ main(void)
         T(a_torn_record_is_passed_over_and_written_over),
         T(wild_lengths_do_not_lead_a_reader_astray),
         T(a_full_segment_is_followed_by_the_next),
+        T(a_sync_that_failed_is_done_again_without_another_prediction),
         T(predictions_go_on_when_none_can_be_kept),
         T(nothing_acknowledged_is_lost_by_kill_9),
     };
