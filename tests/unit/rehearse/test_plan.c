@@ -96,7 +96,7 @@ the_built_in_policies_are_the_project_with_little_changed(void **state)
         assert_null(strstr(section(&doc, i, "models"), "p99"));
         assert_non_null(strstr(section(&doc, i, "models"), "beats"));
         assert_null(strstr(section(&doc, i, "deployments"), "other"));
-        assert_string_equal(section(&doc, i, "notify"), "");
+        assert_string_equal(section(&doc, i, "notify"), "null");
     }
 }
 
