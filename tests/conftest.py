@@ -79,7 +79,11 @@ class Server:
 
     def stop(self):
         self.process.send_signal(signal.SIGTERM)
-        code = self.process.wait(60)
+        try:
+            code = self.process.wait(60)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            raise AssertionError("it does not stop: " + self.log_text()[-4000:])
         self.process.stdout.close()
         assert code == 0, f"exit {code}: {self.log_text()[-4000:]}"
 

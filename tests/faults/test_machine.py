@@ -111,7 +111,7 @@ def test_without_descriptors_it_refuses_and_then_goes_on(shops):
     limit_files(shops, used + 12)
     taken = idle_connections(shops, 200)
     seen = set()
-    for _ in range(10):
+    for _ in range(4):
         try:
             seen.add(shops.call("POST", "/api/v1/uploads", os.urandom(300000),
                                 timeout=3).status)

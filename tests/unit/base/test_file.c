@@ -302,13 +302,16 @@ a_held_lock_is_busy_until_it_is_given_back(void **state)
     {
         SLW_AUTO(slw_file_lock, first);
         SLW_AUTO(slw_file_lock, second);
+        assert_false(slw_file_lock_held(path));
         assert_ok(slw_file_lock_take(&first, path, &f.err), f.err);
+        assert_true(slw_file_lock_held(path));
         char part[40];
         snprintf(part, sizeof part, "pid %ld", (long)getpid());
         assert_fails(slw_file_lock_take(&second, path, &f.err), SLW_BUSY, f.err,
                      part);
         assert_int_equal(second.fd_plus_1, 0);
     }
+    assert_false(slw_file_lock_held(path));
     SLW_AUTO(slw_file_lock, third);
     assert_ok(slw_file_lock_take(&third, path, &f.err), f.err);
     slw_file_lock_done(&third);

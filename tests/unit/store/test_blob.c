@@ -380,6 +380,31 @@ the_cache_holds_a_plain_copy_that_may_go_away(void **state)
     slw_store_close(s);
 }
 
+static void
+the_tail_is_the_last_bytes_of_one_chunk_and_of_many(void **state)
+{
+    (void)state;
+    char dir[256];
+    struct slw_err err;
+    struct slw_store *s = open_server(dir);
+    const size_t sizes[] = {0, 5, 3 * MIB};
+    for (size_t i = 0; i < SLW_ARRAY_LEN(sizes); i++) {
+        char *bytes = noise(sizes[i], 9 + i);
+        const struct slw_blob_info info = put(s, bytes, sizes[i]);
+        const size_t wanted[] = {1, 5, 100000, MIB, 4 * MIB};
+        for (size_t k = 0; k < SLW_ARRAY_LEN(wanted); k++) {
+            SLW_AUTO(slw_buf, got);
+            const size_t len = wanted[k] < sizes[i] ? wanted[k] : sizes[i];
+            assert_ok(slw_blob_tail(s, info.hash, wanted[k], &got, &err), err);
+            assert_int_equal(got.len, len);
+            if (len > 0)
+                assert_memory_equal(got.ptr, bytes + sizes[i] - len, len);
+        }
+        slw_free(bytes);
+    }
+    slw_store_close(s);
+}
+
 int
 main(void)
 {
@@ -394,6 +419,7 @@ main(void)
         cmocka_unit_test(a_torn_file_is_found_and_healed_by_the_next_put),
         cmocka_unit_test(a_missing_or_damaged_part_of_a_large_blob_is_found),
         cmocka_unit_test(bad_names_limits_and_absent_blobs_are_refused),
+        cmocka_unit_test(the_tail_is_the_last_bytes_of_one_chunk_and_of_many),
         cmocka_unit_test(the_cache_holds_a_plain_copy_that_may_go_away),
     };
     return cmocka_run_group_tests_name("store/blob", tests, NULL, NULL);
