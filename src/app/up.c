@@ -172,7 +172,7 @@ app_up(struct app_args *a)
 {
     struct slw_err err;
     struct server s = {0};
-    sigset_t ends;
+    static sigset_t ends; /* the quitter may look at it when we are gone */
     sigemptyset(&ends);
     sigaddset(&ends, SIGTERM);
     sigaddset(&ends, SIGINT);
