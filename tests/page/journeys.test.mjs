@@ -334,3 +334,30 @@ test("a lost stream is said, and comes back", async () => {
   await until(async () => /^Live$/.test(await page.locator(".live").innerText()), "the way back", 20000);
   await page.done();
 });
+
+test("9. what would another policy have cost: rehearse, follow it, read the table", async () => {
+  const page = await open({ url: ONE, path: "/rehearsal" });
+  await page.getByText("No rehearsal has run on this server").waitFor();
+  await page.getByRole("button", { name: "Rehearse…" }).click();
+  const dialog = page.getByRole("dialog");
+  await dialog.getByLabel("from").fill("2023-08-01");
+  await dialog.getByLabel("to").fill("2023-08-31");
+  await dialog.getByLabel("deployment").fill("next-close");
+  await dialog.getByText("A job 'rehearse.run' is queued").waitFor();
+  await dialog.getByRole("button", { name: "Rehearse", exact: true }).click();
+  await page.getByRole("region", { name: "Under way" }).waitFor();
+  const link = page.getByRole("link", { name: "next-close" });
+  await link.waitFor({ timeout: 180000 });
+  await link.click();
+  await page.getByRole("heading", { level: 1, name: "next-close, rehearsed" }).waitFor();
+  const { rehearsals } = await api(ONE, "/api/v1/rehearsals");
+  const told = await api(ONE, `/api/v1/rehearsals/${rehearsals[0].id}`);
+  assert.deepEqual(told.policies.map((p) => p.name), ["notebook", "slipway", "rule"]);
+  const policies = page.getByRole("region", { name: "Policies" });
+  for (const p of told.policies)
+    assert.match(await policies.getByRole("row").filter({ hasText: p.name }).last().innerText(),
+      new RegExp(`${p.total.fallback_days} of ${p.total.days}`));
+  const lines = page.getByRole("region", { name: "Error by year and symbol" }).getByRole("row");
+  assert.equal(await lines.count(), 1 + 1 + told.policies[0].by_year[0].symbols.length);
+  await page.done();
+});
