@@ -165,6 +165,12 @@ mistakes_are_told_with_place_and_remedy(void **state)
          "there is no deployment or model 'z'"},
         {"[drift, performance,", "[drft, performance,",
          "a trigger is drift, performance"},
+        {"project: p", "rehearse: {deployment: nobody}\nproject: p",
+         "there is no deployment 'nobody'"},
+        {"project: p", "rehearse: {notebook: none}\nproject: p",
+         "there is no model 'none'"},
+        {"project: p", "rehearse: {model: m}\nproject: p",
+         "unknown key 'model'"},
         {"canary: 10%", "canary: 110%", "'canary' must be a share"},
         {"500 requests", "500 apples", "'for' must be a number of requests"},
         {"[fallback, champion]", "[fallback, king]",
@@ -242,9 +248,11 @@ the_example_of_the_repository_parses(void **state)
     assert_ok(slw_file_get(path, 1 << 20, &text, &err), err);
     slw_buf_char(&text, '\0');
     doc = parse(text.ptr, &a);
-    assert_int_equal(slw_json_len(at(doc.root, "models")), 2);
+    assert_int_equal(slw_json_len(at(doc.root, "models")), 3);
     assert_whole(doc.root, "retrain/next-range/new_data_ms", 28 * SLW_DAY_MS);
     assert_real(doc.root, "models/next-range/gate/beats/champion", -0.05);
+    assert_text(doc.root, "retrain/next-close/search", "reuse");
+    assert_text(doc.root, "rehearse/notebook", "raw-close");
 }
 
 /* ---- applying ---- */
