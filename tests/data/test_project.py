@@ -139,9 +139,9 @@ def test_applying_twice_changes_nothing_the_second_time(tmp_path):
         again = s.applied(EXAMPLE)
         assert again["changed"] == []
         assert s.get("/api/v1/events?limit=1000")["events"] == events
-        one_more = s.applied(EXAMPLE.replace("count: 20", "count: 10"))
+        one_more = s.applied(EXAMPLE.replace("count: 20", "count: 11"))
         assert len(one_more["changed"]) == 1
-        assert s.get("/api/v1/project")["yaml"].count("count: 10") == 1
+        assert s.get("/api/v1/project")["yaml"].count("count: 11") == 1
 
 
 def test_a_refused_file_leaves_the_one_before(tmp_path):
