@@ -27,7 +27,7 @@ test: ## everything that is tested, with address and undefined-behaviour sanitiz
 	@ninja -C build-test
 	@tools/run_tests.sh
 
-faults: build ## kill -9 a thousand times under load, and a disk that fails at each call (half an hour)
+faults: build ## kill -9 a thousand times under load; a disk that fails at each fifth call (half an hour; EVERY=1: each)
 	@tools/setup.sh test
 	@.deps/test-venv/bin/python tests/faults/kill_loop.py --kills $(or $(KILLS),1000) $(if $(SEED),--seed $(SEED))
 	@.deps/test-venv/bin/python tests/faults/disk_loop.py --every $(or $(EVERY),5)
