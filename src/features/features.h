@@ -63,6 +63,7 @@ struct slw_frame_spec {
                                   as columns after the features, or "" */
     struct slw_memo *memo;     /* answer from it; NULL: compute */
     bool guard_quarters;       /* look for peeks at one instant a quarter too */
+    bool may_be_empty;         /* no rows in the range are no error */
 };
 struct slw_frame {
     size_t row_count, column_count;

@@ -340,7 +340,7 @@ frame_query(struct frame_job *j, struct slw_frame *out, struct slw_err *err)
     int64_t rows = 0;
     TRY(features_query_i64(&j->w, SLW_STR("SELECT count(*) FROM slw_out.spine"),
                            &rows, err));
-    if (rows == 0)
+    if (rows == 0 && !j->spec->may_be_empty)
         return slw_fail(err, SLW_INVALID,
                         "'%.*s' has no rows in the range that were known by"
                         " then",

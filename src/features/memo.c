@@ -117,6 +117,7 @@ whole_get(struct slw_memo *m, struct slw_store *s,
     whole.from_ms = FEATURES_EVENT_MIN_MS;
     whole.to_ms = m->horizon_ms;
     whole.guard_quarters = true;
+    whole.may_be_empty = false;
     struct memo_frame *f = SLW_ARENA_NEW(&m->a, struct memo_frame, 1);
     TRY(slw_features_frame(s, &whole, &m->a, &f->frame, err));
     memcpy(f->key, key, sizeof key);
@@ -176,7 +177,7 @@ features_memo_frame(struct slw_memo *m, struct slw_store *s,
         f.known_ms[n] = w->known_ms[i];
         f.entity[n] = w->entity[i];
     }
-    if (f.row_count == 0)
+    if (f.row_count == 0 && !spec->may_be_empty)
         return slw_fail(err, SLW_INVALID,
                         "'%.*s' has no rows in the range that were known by"
                         " then",

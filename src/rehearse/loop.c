@@ -245,7 +245,7 @@ pins_now(struct loop *l, struct slw_json *out, struct slw_err *err)
 }
 
 /* The rows of the source that the target is of, with the features and labels
- * of a release, event times from `from_ms` on.  NOT_FOUND: there are none */
+ * of a release, event times from `from_ms` on; perhaps none. */
 static enum slw_rc
 rows_of(struct loop *l, const struct json_t *release, int64_t from_ms,
         struct slw_arena *a, struct slw_frame *out, struct slw_err *err)
@@ -256,17 +256,15 @@ rows_of(struct loop *l, const struct json_t *release, int64_t from_ms,
                                   .to_ms = l->day_ms,
                                   .as_of_ms = l->day_ms,
                                   .extra_sql = SLW_STR(""),
-                                  .memo = l->memo};
+                                  .memo = l->memo,
+                                  .may_be_empty = true};
     SLW_AUTO(slw_json, pins);
     TRY(pins_now(l, &pins, err));
     spec.pins = pins.root;
     TRY(slw_json_need_str(target, "of", &spec.spine_source, err));
     TRY(slw_json_need_str(target, "sql", &spec.target_sql, err));
     TRY(slw_json_opt_i64(target, "known_after_ms", &spec.known_after_ms, err));
-    const enum slw_rc rc = slw_features_frame(l->store, &spec, a, out, err);
-    if (rc == SLW_INVALID && strstr(err->msg, "has no rows in the range"))
-        return slw_fail(err, SLW_NOT_FOUND, "no rows");
-    return rc;
+    return slw_features_frame(l->store, &spec, a, out, err);
 }
 
 /* Columns of the signature in the frame. */
@@ -340,11 +338,7 @@ predict(struct loop *l, int64_t since_ms, struct slw_err *err)
     SLW_AUTO(slw_json, release);
     SLW_AUTO(slw_serving, v);
     TRY(release_live(l, &release, err));
-    const enum slw_rc rc =
-        rows_of(l, release.root, since_ms - LATE_MS, &a, &f, err);
-    if (rc == SLW_NOT_FOUND)
-        return SLW_OK;
-    TRY(rc);
+    TRY(rows_of(l, release.root, since_ms - LATE_MS, &a, &f, err));
     TRY(slw_serving_begin(&v, l->serve, l->deployment, 0, err));
     size_t *at = SLW_ARENA_NEW(&a, size_t, v.signature->column_count + 1);
     TRY(columns_find(v.signature, &f, at, err));
@@ -409,12 +403,27 @@ project_apply(struct loop *l, struct slw_err *err)
         slw_buf_view(&project), &w, err);
 }
 
+/* Something to train on must be there before the first day. */
+static enum slw_rc
+known_check(struct loop *l, struct slw_err *err)
+{
+    char from[SLW_TIME_TEXT_SIZE];
+    for (size_t i = 0; i < l->feed_count; i++)
+        if (l->feeds[i].next > 0)
+            return SLW_OK;
+    return slw_fail(err, SLW_INVALID,
+                    "nothing was known before %s, so there is nothing to train"
+                    " on: begin the rehearsal later",
+                    slw_date_text(l->from_ms, from));
+}
+
 static enum slw_rc
 first_day(struct loop *l, struct slw_err *err)
 {
     int64_t run = 0;
     TRY(day_mark(l, META_OPEN, err));
     TRY(arrive(l, err));
+    TRY(known_check(l, err));
     TRY(project_apply(l, err));
     TRY(settle(l, err));
     TRY(first_run(l, &run, err));
