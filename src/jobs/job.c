@@ -221,6 +221,25 @@ slw_job_get(struct slw_tx *tx, int64_t id, struct slw_arena *a,
     return SLW_OK;
 }
 
+/* The rows of a bound statement, which gives at most count_max. */
+static enum slw_rc
+jobs_read(struct slw_stmt *list, size_t count_max, struct slw_arena *a,
+          struct slw_job **out, size_t *out_count, struct slw_err *err)
+{
+    struct slw_job *jobs = SLW_ARENA_NEW(a, struct slw_job, count_max + 1);
+    size_t count = 0;
+    for (;;) {
+        bool row = false;
+        TRY(slw_stmt_step(list, &row, err));
+        if (!row)
+            break;
+        job_read(list, a, &jobs[count++]);
+    }
+    *out = jobs;
+    *out_count = count;
+    return SLW_OK;
+}
+
 enum slw_rc
 slw_job_list(struct slw_tx *tx, struct slw_str kind, struct slw_str subject,
              int64_t before_id, size_t count_max, struct slw_arena *a,
@@ -237,18 +256,7 @@ slw_job_list(struct slw_tx *tx, struct slw_str kind, struct slw_str subject,
         slw_stmt_str(&list, 3, kind);
     if (subject.len > 0)
         slw_stmt_str(&list, 4, subject);
-    struct slw_job *jobs = SLW_ARENA_NEW(a, struct slw_job, count_max + 1);
-    size_t count = 0;
-    for (;;) {
-        bool row = false;
-        TRY(slw_stmt_step(&list, &row, err));
-        if (!row)
-            break;
-        job_read(&list, a, &jobs[count++]);
-    }
-    *out = jobs;
-    *out_count = count;
-    return SLW_OK;
+    return jobs_read(&list, count_max, a, out, out_count, err);
 }
 
 enum slw_rc
@@ -278,18 +286,7 @@ slw_job_moving(struct slw_tx *tx, size_t count_max, struct slw_arena *a,
     SLW_AUTO(slw_stmt, list);
     TRY(slw_stmt_prepare(&list, tx, SQL_MOVING, err));
     slw_stmt_i64(&list, 1, (int64_t)count_max);
-    struct slw_job *jobs = SLW_ARENA_NEW(a, struct slw_job, count_max);
-    size_t count = 0;
-    for (;;) {
-        bool row = false;
-        TRY(slw_stmt_step(&list, &row, err));
-        if (!row)
-            break;
-        job_read(&list, a, &jobs[count++]);
-    }
-    *out = jobs;
-    *out_count = count;
-    return SLW_OK;
+    return jobs_read(&list, count_max, a, out, out_count, err);
 }
 
 static void
