@@ -33,6 +33,9 @@ SLW_MUST_USE enum slw_rc api_time_query(const struct slw_http_req *req,
                                         const char *key, bool end, int64_t *out,
                                         struct slw_err *err);
 int64_t api_now(const struct slw_api *api);
+/* The answer {"<key>": [names]}. */
+void api_names_answer(struct slw_http_res *res, const char *key,
+                      const struct slw_str *names, size_t count);
 /* Queue a job in its own transaction, wake the runner, answer 202. */
 SLW_MUST_USE enum slw_rc
 api_job_start(struct slw_api *api, struct slw_http_res *res, const char *kind,

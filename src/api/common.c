@@ -116,6 +116,21 @@ api_dump(struct slw_arena *a, const struct json_t *v)
     return api_buf_str(a, &b);
 }
 
+void
+api_names_answer(struct slw_http_res *res, const char *key,
+                 const struct slw_str *names, size_t count)
+{
+    struct slw_jw w;
+    slw_jw_init(&w, &res->body);
+    slw_jw_obj(&w);
+    slw_jw_key(&w, key);
+    slw_jw_arr(&w);
+    for (size_t i = 0; i < count; i++)
+        slw_jw_str(&w, names[i]);
+    slw_jw_arr_end(&w);
+    slw_jw_obj_end(&w);
+}
+
 enum slw_rc
 api_job_start(struct slw_api *api, struct slw_http_res *res, const char *kind,
               struct slw_str subject, struct slw_str spec, struct slw_err *err)

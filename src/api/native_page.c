@@ -717,14 +717,6 @@ api_runs_columns(struct slw_http_req *req, struct slw_http_res *res,
     SLW_AUTO(slw_tx, tx);
     TRY(slw_tx_read(&tx, api->store, err));
     TRY(slw_track_run_columns(&tx, limit, req->arena, &names, &count, err));
-    struct slw_jw w;
-    slw_jw_init(&w, &res->body);
-    slw_jw_obj(&w);
-    slw_jw_key(&w, "columns");
-    slw_jw_arr(&w);
-    for (size_t i = 0; i < count; i++)
-        slw_jw_str(&w, names[i]);
-    slw_jw_arr_end(&w);
-    slw_jw_obj_end(&w);
+    api_names_answer(res, "columns", names, count);
     return SLW_OK;
 }

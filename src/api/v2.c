@@ -69,15 +69,7 @@ api_v2_models(struct slw_http_req *req, struct slw_http_res *res,
     struct slw_str *names = NULL;
     size_t count = 0;
     slw_serve_names(api->serve, req->arena, &names, &count);
-    struct slw_jw w;
-    slw_jw_init(&w, &res->body);
-    slw_jw_obj(&w);
-    slw_jw_key(&w, "models");
-    slw_jw_arr(&w);
-    for (size_t i = 0; i < count; i++)
-        slw_jw_str(&w, names[i]);
-    slw_jw_arr_end(&w);
-    slw_jw_obj_end(&w);
+    api_names_answer(res, "models", names, count);
     return SLW_OK;
 }
 
