@@ -273,6 +273,10 @@ say_queued(struct saying *s)
     else if (slw_str_eqz(kind, "features.materialize"))
         s->sentence = SLW_STR("A job computes the feature views and writes "
                               "the newest row of each entity for online use");
+    else if (slw_str_eqz(kind, "rehearse.run"))
+        s->sentence = SLW_STR("A job lives through these days under each "
+                              "policy, in a store of its own; nothing here "
+                              "changes");
     else
         s->sentence =
             slw_arena_printf(s->a, "A job '%.*s' is queued", SLW_FMT(kind));

@@ -2,6 +2,7 @@
 #include "api/api_internal.h"
 #include "api/routes.h"
 #include "base/file.h"
+#include "flow/flow.h"
 #include "rehearse/rehearse.h"
 
 static const char *
@@ -36,6 +37,29 @@ api_rehearsals_get(struct slw_http_req *req, struct slw_http_res *res,
     return SLW_OK;
 }
 
+/* What would be refused anyway is refused before it is a job. */
+static enum slw_rc
+start_check(struct slw_api *api, const struct json_t *body, struct slw_arena *a,
+            struct slw_err *err)
+{
+    static const struct {
+        const char *key;
+        int64_t most;
+    } numbers[] = {{"requests", SLW_REHEARSE_REQUESTS_MAX},
+                   {"workers", SLW_REHEARSE_WORKERS_MAX}};
+    struct slw_str yaml, json;
+    for (size_t i = 0; i < SLW_ARRAY_LEN(numbers); i++) {
+        int64_t v = 1;
+        TRY(slw_json_opt_i64(body, numbers[i].key, &v, err));
+        if (v < 1 || v > numbers[i].most)
+            return slw_fail(err, SLW_INVALID, "%s must be 1 to %lld",
+                            numbers[i].key, (long long)numbers[i].most);
+    }
+    SLW_AUTO(slw_tx, tx);
+    TRY(slw_tx_read(&tx, api->store, err));
+    return slw_project_get(&tx, a, &yaml, &json, err);
+}
+
 enum slw_rc
 api_rehearsals_start(struct slw_http_req *req, struct slw_http_res *res,
                      struct slw_err *err)
@@ -58,6 +82,7 @@ api_rehearsals_start(struct slw_http_req *req, struct slw_http_res *res,
     if (from_ms == INT64_MIN || to_ms == INT64_MIN || to_ms <= from_ms)
         return slw_fail(err, SLW_INVALID,
                         "a rehearsal needs \"from\" and, after it, \"to\"");
+    TRY(start_check(req->app, body.root, req->arena, err));
     slw_jw_init(&w, &spec);
     slw_jw_obj(&w);
     slw_jw_ki64(&w, "from_ms", from_ms);

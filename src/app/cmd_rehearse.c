@@ -186,15 +186,15 @@ table_print(struct app_args *a, const struct json_t *doc)
 /* ---- the options ---- */
 
 static enum slw_rc
-number_take(const struct app_args *a, const char *name, int dflt, int *out,
-            struct slw_err *err)
+number_take(const struct app_args *a, const char *name, int dflt, int most,
+            int *out, struct slw_err *err)
 {
     const char *text = app_option(a, name);
     int64_t v = dflt;
     if (text &&
-        (slw_str_i64(slw_str_of(text), &v, err) != SLW_OK || v < 1 || v > 1000))
-        return slw_fail(err, SLW_INVALID, "--%s must be 1 to 1000, not '%s'",
-                        name, text);
+        (slw_str_i64(slw_str_of(text), &v, err) != SLW_OK || v < 1 || v > most))
+        return slw_fail(err, SLW_INVALID, "--%s must be 1 to %d, not '%s'",
+                        name, most, text);
     *out = (int)v;
     return SLW_OK;
 }
@@ -229,6 +229,11 @@ policies_take(struct app_args *a, struct slw_rehearse_options *o,
         TRY(slw_project_raw(slw_str_of(a->words[i]), slw_buf_view(&text),
                             &a->arena, &json, err));
         TRY(slw_json_parse(&doc, json, err));
+        if (slw_json_type(doc.root) != SLW_JSON_OBJECT)
+            return slw_fail(err, SLW_INVALID,
+                            "%s is neither a project file (project: …) nor a"
+                            " policy (retrain: …)",
+                            a->words[i]);
         if (slw_json_get(doc.root, "project"))
             *out_project = a->words[i];
         else
@@ -353,9 +358,10 @@ rehearse(struct app_args *a, struct slw_json *out, struct slw_err *err)
         .again = app_option(a, "again") != NULL};
     TRY(day_take(a, "from", false, &o.from_ms, err));
     TRY(day_take(a, "to", true, &o.to_ms, err));
-    TRY(number_take(a, "workers", WORKERS_DEFAULT, &o.worker_count, err));
-    TRY(number_take(a, "requests", SLW_REHEARSE_REQUESTS_DEFAULT, &o.requests,
-                    err));
+    TRY(number_take(a, "workers", WORKERS_DEFAULT, SLW_REHEARSE_WORKERS_MAX,
+                    &o.worker_count, err));
+    TRY(number_take(a, "requests", SLW_REHEARSE_REQUESTS_DEFAULT,
+                    SLW_REHEARSE_REQUESTS_MAX, &o.requests, err));
     TRY(policies_take(a, &o, &project, err));
     if (!project && slw_file_exists(YAML_DEFAULT))
         project = YAML_DEFAULT;

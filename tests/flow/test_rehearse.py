@@ -205,6 +205,13 @@ retrain:
     done = rehearse(folder, "--policy", tmp_path / "wrong.yaml", check=False)
     assert done.returncode == 1
     assert "unknown key 'retrian'" in done.stderr and "wrong.yaml" in done.stderr
+    (tmp_path / "often.yaml").write_text(
+        "retrain: {next-amount: {on: [sometimes]}}\n")
+    done = rehearse(folder, "--policy", tmp_path / "often.yaml", check=False)
+    assert "often.yaml: a trigger is drift, performance" in done.stderr
+    (tmp_path / "prose.txt").write_text("just text\n")
+    done = rehearse(folder, tmp_path / "prose.txt", check=False)
+    assert "prose.txt is neither a project file" in done.stderr
 
 
 @pytest.mark.parametrize("args, sentence", [
@@ -212,6 +219,9 @@ retrain:
     (["--from", "soon"], "--from"),
     (["--deployment", "nothing"], "declares no deployment 'nothing'"),
     (["--requests", "0"], "--requests must be 1 to 1000"),
+    (["--workers", "65"], "--workers must be 1 to 64"),
+    (["--from", "2023-01-01", "--to", "2023-02-01"],
+     "nothing was known before 2023-01-01"),
     (["--from", "2019-01-01", "--to", "2019-02-01"], "no rows until"),
 ])
 def test_what_cannot_be_rehearsed_is_said_in_a_sentence(whole, args, sentence):
@@ -240,5 +250,10 @@ def test_the_server_rehearses_what_was_applied_to_it(whole, tmp_path):
         events = s.get("/api/v1/events?limit=1000")["events"][before:]
         assert not [e for e in events if e["kind"].startswith(
             ("serve.", "registry.", "flow.", "monitor."))]
+        for body, said in [({"workers": 65}, "workers must be 1 to 64"),
+                           ({"requests": 0}, "requests must be 1 to 1000")]:
+            answer = s.call("POST", "/api/v1/rehearsals",
+                            {"from": FROM, "to": TO, **body})
+            assert answer.status == 400 and answer.json["error"] == said
         answer = s.call("POST", "/api/v1/rehearsals", {"from": FROM})
         assert answer.status == 400 and '"to"' in answer.json["error"]

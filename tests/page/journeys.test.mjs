@@ -343,7 +343,7 @@ test("9. what would another policy have cost: rehearse, follow it, read the tabl
   await dialog.getByLabel("from").fill("2023-08-01");
   await dialog.getByLabel("to").fill("2023-08-31");
   await dialog.getByLabel("deployment").fill("next-close");
-  await dialog.getByText("A job 'rehearse.run' is queued").waitFor();
+  await dialog.getByText("A job lives through these days").waitFor();
   await dialog.getByRole("button", { name: "Rehearse", exact: true }).click();
   await page.getByRole("region", { name: "Under way" }).waitFor();
   const link = page.getByRole("link", { name: "next-close" });
