@@ -21,10 +21,9 @@ write_uploads(struct app_args *a, struct slw_jw *w, struct slw_err *err)
     for (int i = 1; i < a->word_count; i++) {
         char hash[65];
         TRY(app_upload(a, a->words[i], hash, err));
-        const char *slash = strrchr(a->words[i], '/');
         slw_jw_obj(w);
         slw_jw_kz(w, "upload", hash);
-        slw_jw_kz(w, "name", slash ? slash + 1 : a->words[i]);
+        slw_jw_kstr(w, "name", slw_path_name(slw_str_of(a->words[i])));
         slw_jw_obj_end(w);
     }
     slw_jw_arr_end(w);

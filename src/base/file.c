@@ -143,6 +143,25 @@ slw_dir_sync(const char *dir, struct slw_err *err)
     return SLW_OK;
 }
 
+struct slw_str
+slw_path_name(struct slw_str path)
+{
+    for (size_t i = path.len; i > 0; i--)
+        if (path.ptr[i - 1] == '/')
+            return (struct slw_str){path.ptr + i, path.len - i};
+    return path;
+}
+
+struct slw_str
+slw_path_stem(struct slw_str path)
+{
+    const struct slw_str name = slw_path_name(path);
+    for (size_t i = name.len; i > 1; i--)
+        if (name.ptr[i - 1] == '.')
+            return (struct slw_str){name.ptr, i - 1};
+    return name;
+}
+
 const char *
 slw_path(struct slw_arena *a, const char *dir, const char *fmt, ...)
 {

@@ -54,6 +54,9 @@ int slw_fd_sync_data(int fd);
  * again (a rehearsal).  Call it before there are threads. */
 void slw_file_relax(void);
 bool slw_file_relaxed(void);
+/* Views of a path: "/a/b.csv" is "b.csv" by name and "b" by stem. */
+struct slw_str slw_path_name(struct slw_str path);
+struct slw_str slw_path_stem(struct slw_str path);
 /* Write all bytes to a descriptor.  Errors IO. */
 SLW_MUST_USE enum slw_rc slw_fd_write(int fd, const void *bytes, size_t len,
                                       struct slw_err *err);

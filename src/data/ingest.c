@@ -44,13 +44,7 @@ file_spec_read(struct ingest *in, const struct json_t *o, struct data_file *out,
     if ((blob.len == 0) == (path.len == 0))
         return slw_fail(err, SLW_INVALID,
                         "a file is given by \"blob\" or by \"path\"");
-    struct slw_str name = path;
-    for (size_t i = path.len; i > 0; i--) {
-        if (path.ptr[i - 1] == '/') {
-            name = (struct slw_str){path.ptr + i, path.len - i};
-            break;
-        }
-    }
+    struct slw_str name = slw_path_name(path);
     TRY(slw_json_opt_str(o, "name", &name, err));
     if (blob.len) {
         if (!slw_blob_exists(in->ctx->store, slw_arena_strz(in->a, blob)))

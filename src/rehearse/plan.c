@@ -246,20 +246,6 @@ policy_write(const struct plan *p, const struct policy *pol, struct slw_jw *w,
 
 /* ---- a policy's file ---- */
 
-static struct slw_str
-base_name(struct slw_str path)
-{
-    for (size_t i = path.len; i > 0; i--)
-        if (path.ptr[i - 1] == '/') {
-            path = (struct slw_str){path.ptr + i, path.len - i};
-            break;
-        }
-    for (size_t i = path.len; i > 0; i--)
-        if (path.ptr[i - 1] == '.')
-            return (struct slw_str){path.ptr, i - 1};
-    return path;
-}
-
 static enum slw_rc
 policy_file_read(const struct plan *p, const char *path, struct slw_jw *w,
                  struct slw_err *err)
@@ -267,7 +253,7 @@ policy_file_read(const struct plan *p, const char *path, struct slw_jw *w,
     static const char *const keys[] = {"policy",   "description", "start",
                                        "model",    "models",      "deployments",
                                        "monitors", "retrain"};
-    struct policy pol = {.name = base_name(slw_str_of(path)),
+    struct policy pol = {.name = slw_path_stem(slw_str_of(path)),
                          .start = SLW_STR("gate"),
                          .model = p->model,
                          .by_itself = true};

@@ -357,12 +357,29 @@ paths_get_exactly_one_slash(void **state)
     assert_string_equal(slw_path(&a, "/x/", "y"), "/x/y");
 }
 
+static void
+a_path_has_a_name_and_a_stem(void **state)
+{
+    static const char *const cases[][3] = {{"/a/b.csv", "b.csv", "b"},
+                                           {"b", "b", "b"},
+                                           {"a.b/c", "c", "c"},
+                                           {"x.tar.gz", "x.tar.gz", "x.tar"},
+                                           {"/a/.hidden", ".hidden", ".hidden"},
+                                           {"a/", "", ""}};
+    for (size_t i = 0; i < SLW_ARRAY_LEN(cases); i++) {
+        const struct slw_str path = slw_str_of(cases[i][0]);
+        assert_true(slw_str_eqz(slw_path_name(path), cases[i][1]));
+        assert_true(slw_str_eqz(slw_path_stem(path), cases[i][2]));
+    }
+}
+
 int
 main(void)
 {
     slw_test_dir(dir);
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(put_then_get_gives_the_same_bytes),
+        cmocka_unit_test(a_path_has_a_name_and_a_stem),
         cmocka_unit_test(get_refuses_what_is_too_large_and_keeps_the_buffer),
         cmocka_unit_test(missing_files_are_not_found_and_named),
         cmocka_unit_test(
