@@ -82,6 +82,8 @@ struct app_meter {
 void app_meter_start(struct app_meter *m, const char *what);
 void app_meter_show(struct app_meter *m, double share, const char *note);
 void app_meter_end(const struct app_meter *m);
+/* The absolute folder of a file, in the arena; "." where there is none. */
+const char *app_folder_of(struct app_args *a, const char *path);
 /* Percent-encoded path segment, in the arena. */
 const char *app_segment(struct app_args *a, const char *text);
 

@@ -68,9 +68,8 @@ app_init(struct app_args *a)
     return APP_OK;
 }
 
-/* The absolute folder of a file. */
-static const char *
-folder_of(struct app_args *a, const char *path)
+const char *
+app_folder_of(struct app_args *a, const char *path)
 {
     char real[PATH_MAX];
     if (!realpath(path, real))
@@ -90,7 +89,7 @@ apply(struct app_args *a, const char *file, struct slw_json *out,
     TRY(slw_file_get(file, SLW_PROJECT_SIZE_MAX, &yaml, err));
     const char *path =
         app_text(a, "/api/v1/project?file=%s&dir=%s", app_segment(a, file),
-                 app_segment(a, folder_of(a, file)));
+                 app_segment(a, app_folder_of(a, file)));
     return app_request_json(a, "PUT", path, slw_buf_view(&yaml), out, err);
 }
 
@@ -328,7 +327,8 @@ run_project(struct app_args *a, struct slw_jw *w, struct slw_err *err)
         printf("project   %.*s\n",
                SLW_FMT(slw_json_str_or(slw_json_get(project.root, "project"),
                                        SLW_STR("?"))));
-    TRY(add_sources(a, slw_json_get(def, "sources"), folder_of(a, file), err));
+    TRY(add_sources(a, slw_json_get(def, "sources"), app_folder_of(a, file),
+                    err));
     TRY(materialize_views(a, slw_json_get(def, "features"), err));
     return run_models(a, slw_json_get(def, "models"), w, err);
 }

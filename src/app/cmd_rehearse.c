@@ -11,12 +11,9 @@
 
 #include <math.h>
 #include <signal.h>
-#include <unistd.h>
 
 #define YAML_DEFAULT "slipway.yaml"
 #define WORKERS_DEFAULT 2
-#define BAR_WIDTH 24
-#define PLAIN_NS ((int64_t)10 * 1000000000)
 
 static volatile int stop;
 
@@ -27,43 +24,12 @@ on_signal(int sig)
     stop = 1;
 }
 
-/* ---- progress ---- */
-
-struct meter {
-    bool terminal, any;
-    int64_t begin_ns, told_ns;
-};
-
 static void
 progress(void *ctx, double share, struct slw_str line)
 {
-    struct meter *m = ctx;
-    const int64_t now_ns = slw_mono_ns();
-    char bar[BAR_WIDTH + 1], left[48] = "";
-    if (now_ns - m->told_ns < (m->terminal ? 200000000 : PLAIN_NS))
-        return;
-    m->told_ns = now_ns;
-    m->any = true;
-    const double spent = (double)(now_ns - m->begin_ns) / 1e9;
-    if (share > 0.02)
-        snprintf(left, sizeof left, ", about %.0f s left",
-                 spent * (1 - share) / share);
-    for (int i = 0; i < BAR_WIDTH; i++)
-        bar[i] = i < (int)(share * BAR_WIDTH) ? '#' : '.';
-    bar[BAR_WIDTH] = '\0';
-    if (m->terminal)
-        fprintf(stderr, "\r\033[Krehearse [%s] %3.0f %%%s  %.*s", bar,
-                share * 100, left, SLW_FMT(line));
-    else
-        fprintf(stderr, "rehearse %3.0f %%%s  %.*s\n", share * 100, left,
-                SLW_FMT(line));
-}
-
-static void
-progress_end(const struct meter *m)
-{
-    if (m->terminal && m->any)
-        fputs("\r\033[K", stderr);
+    char note[256];
+    (void)snprintf(note, sizeof note, "%.*s", SLW_FMT(line));
+    app_meter_show(ctx, share, note);
 }
 
 /* ---- the table ---- */
@@ -244,24 +210,6 @@ policies_take(struct app_args *a, struct slw_rehearse_options *o,
     return SLW_OK;
 }
 
-/* "/a/weekly.yaml": weekly */
-static struct slw_str
-stem_of(const char *path)
-{
-    const char *slash = strrchr(path, '/');
-    const char *name = slash ? slash + 1 : path;
-    const char *dot = strrchr(name, '.');
-    return dot && dot > name ? (struct slw_str){name, (size_t)(dot - name)}
-                             : slw_str_of(name);
-}
-
-static struct slw_str
-folder_of(const char *path)
-{
-    const char *slash = strrchr(path, '/');
-    return slash ? (struct slw_str){path, (size_t)(slash - path)} : SLW_STR("");
-}
-
 /* ---- here ---- */
 
 static enum slw_rc
@@ -272,13 +220,12 @@ rehearse_here(struct app_args *a, const char *project,
     const char *data = app_option(a, "data");
     struct slw_str result;
     SLW_AUTO(slw_buf, yaml);
-    struct meter m = {.terminal = isatty(STDERR_FILENO) == 1,
-                      .begin_ns = slw_mono_ns()};
-    m.told_ns = m.begin_ns;
+    struct app_meter m;
+    app_meter_start(&m, "rehearse");
     TRY(slw_file_get(project, SLW_PROJECT_SIZE_MAX, &yaml, err));
     o->root = slw_path(&a->arena, data ? data : APP_DEFAULT_DATA, "rehearsals");
     o->file = slw_str_of(project);
-    o->folder = folder_of(project);
+    o->folder = slw_str_of(app_folder_of(a, project));
     o->yaml = slw_buf_view(&yaml);
     o->stop = &stop;
     o->progress = progress;
@@ -288,7 +235,7 @@ rehearse_here(struct app_args *a, const char *project,
     (void)sigaction(SIGINT, &sa, NULL);
     (void)sigaction(SIGTERM, &sa, NULL);
     const enum slw_rc rc = slw_rehearse(o, &a->arena, &result, err);
-    progress_end(&m);
+    app_meter_end(&m);
     TRY(rc);
     return slw_json_parse(out, result, err);
 }
@@ -312,7 +259,7 @@ body_write(struct app_args *a, const struct slw_rehearse_options *o,
         SLW_AUTO(slw_buf, yaml);
         TRY(slw_file_get(o->policy_files[i], SLW_PROJECT_SIZE_MAX, &yaml, err));
         slw_jw_obj(w);
-        slw_jw_kstr(w, "name", stem_of(o->policy_files[i]));
+        slw_jw_kstr(w, "name", slw_path_stem(slw_str_of(o->policy_files[i])));
         slw_jw_kstr(w, "yaml", slw_buf_view(&yaml));
         slw_jw_obj_end(w);
     }
