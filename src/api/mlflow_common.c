@@ -443,7 +443,7 @@ base64_read(struct slw_str in, char *out)
 }
 
 static enum slw_rc
-token_read(struct slw_str token, size_t *out, struct slw_err *err)
+token_read(struct slw_str token, struct slw_track_query *q, struct slw_err *err)
 {
     char text[128];
     struct slw_err ignored;
@@ -456,15 +456,19 @@ token_read(struct slw_str token, size_t *out, struct slw_err *err)
     if (offset < 0)
         return slw_fail(err, SLW_INVALID,
                         "Invalid page token, could not base64-decode");
-    *out = (size_t)offset;
+    q->offset = (size_t)offset;
+    q->newest = slw_json_i64_or(slw_json_get(doc.root, "newest"), 0);
     return SLW_OK;
 }
 
 void
-mlf_write_token(struct slw_jw *w, size_t offset)
+mlf_write_token(struct slw_jw *w, size_t offset, int64_t newest)
 {
-    char text[64], token[96];
-    int n = snprintf(text, sizeof(text), "{\"offset\": %zu}", offset);
+    char text[96], token[160];
+    int n = newest ? snprintf(text, sizeof(text),
+                              "{\"offset\": %zu, \"newest\": %lld}", offset,
+                              (long long)newest)
+                   : snprintf(text, sizeof(text), "{\"offset\": %zu}", offset);
     size_t len = base64_write((struct slw_str){text, (size_t)n}, token);
     slw_jw_kstr(w, "next_page_token", (struct slw_str){token, len});
 }
@@ -489,7 +493,7 @@ mlf_page(struct mlf_in *in, int64_t dflt, int64_t cap,
     TRY(mlf_str(in, "page_token", &token, err));
     q->offset = 0;
     if (token.len)
-        TRY(token_read(token, &q->offset, err));
+        TRY(token_read(token, q, err));
     q->limit = (size_t)most;
     return SLW_OK;
 }

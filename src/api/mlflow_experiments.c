@@ -102,7 +102,7 @@ api_mlflow_experiments_search(struct slw_http_req *req,
         TRY(mlf_write_experiment(&w, &tx, req->arena, &found[i], err));
     slw_jw_arr_end(&w);
     if (more)
-        mlf_write_token(&w, q.offset + q.limit);
+        mlf_write_token(&w, q.offset + q.limit, 0);
     slw_jw_obj_end(&w);
     return SLW_OK;
 }

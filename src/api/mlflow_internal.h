@@ -91,7 +91,9 @@ void mlf_kid(struct slw_jw *w, const char *key, int64_t v);
 void mlf_write_kvs(struct slw_jw *w, const char *name, const struct slw_kv *kv,
                    size_t count);
 void mlf_write_metric(struct slw_jw *w, const struct slw_metric *m);
-void mlf_write_token(struct slw_jw *w, size_t offset);
+/* newest: slw_track_query's, so that the pages that follow leave out what was
+ * made since the first; 0: none. */
+void mlf_write_token(struct slw_jw *w, size_t offset, int64_t newest);
 SLW_MUST_USE enum slw_rc
 mlf_write_experiment(struct slw_jw *w, struct slw_tx *tx, struct slw_arena *a,
                      const struct slw_experiment *e, struct slw_err *err);
@@ -106,6 +108,54 @@ enum slw_rc mlf_as_invalid(enum slw_rc rc, enum slw_rc which,
                            struct slw_err *err);
 
 struct slw_api *mlf_api(struct slw_http_req *req);
+
+/* ---- small writes ---- */
+/* A write on its way to the writer's thread, where it shares a transaction
+ * with what others sent meanwhile; the connection waits, no thread does.  In
+ * the request's arena; embedded as the first member of what `run` needs. */
+struct mlf_write {
+    struct slw_group_op op;
+    struct slw_http_req *req;
+    struct slw_json doc; /* what the write's texts point into; may be empty */
+    /* In the writer's transaction. */
+    enum slw_rc (*run)(struct slw_tx *tx, struct mlf_write *w,
+                       struct slw_err *err);
+    /* The answer, once it is on disk; must not wait.  NULL: "{}". */
+    enum slw_rc (*answer)(struct mlf_write *w, struct slw_http_res *res,
+                          struct slw_err *err);
+    bool conflict_is_invalid; /* as mlf_as_invalid() */
+};
+/* The last step of a HOT handler.  Takes over in->doc. */
+SLW_MUST_USE enum slw_rc mlf_write_send(struct mlf_write *w, struct mlf_in *in,
+                                        struct slw_err *err);
+
+/* What a log call brings. */
+struct mlf_batch {
+    struct mlf_write w;
+    struct slw_str run_id;
+    struct slw_kv *params, *tags;
+    size_t param_count, tag_count;
+    struct slw_metric *metrics;
+    size_t metric_count;
+    struct slw_model_metric *model_metrics;
+    size_t model_metric_count;
+    bool single_param; /* log-parameter has a sentence of its own */
+};
+/* Put a point where it belongs: the run's, and its model's if it has one. */
+void mlf_batch_add(struct mlf_batch *b, const struct slw_model_metric *m);
+/* Read the body of log-metric or log-batch without a tree, when it has the
+ * plain form that clients send.  False: it has not, or something is wrong;
+ * b is as it was, and the careful reader must look. */
+bool mlf_fast_metric(struct slw_str body, struct slw_arena *a,
+                     struct mlf_batch *b);
+bool mlf_fast_batch(struct slw_str body, struct slw_arena *a,
+                    struct mlf_batch *b);
+/* The same from the parsed body, in any form that MLflow takes, with a
+ * sentence for every mistake. */
+SLW_MUST_USE enum slw_rc
+mlf_careful_metric(struct mlf_in *in, struct mlf_batch *b, struct slw_err *err);
+SLW_MUST_USE enum slw_rc
+mlf_careful_batch(struct mlf_in *in, struct mlf_batch *b, struct slw_err *err);
 
 /* May this source be registered with this run or logged model? */
 SLW_MUST_USE enum slw_rc mlf_source_check(struct slw_tx *tx,

@@ -1,51 +1,38 @@
 /* mlflow_log.c -- what training scripts send all the time: metrics, params,
  * tags, batches, inputs, outputs; and metric histories.
  *
- * The small writes go through the store's group commit: they are parsed here,
- * run by the writer thread together with what others sent meanwhile, and
- * answered when they are on disk. */
+ * The small writes go through the store's group commit: mlflow_later.c. */
 #include "api/mlflow_internal.h"
 #include "api/routes.h"
 
 #define BATCH_SIZE_MAX 1000000
 #define HISTORY_RUN_MAX 100
 
-/* One log call on its way to the writer thread. */
-struct batch {
-    struct slw_str run_id;
-    struct slw_kv *params, *tags;
-    size_t param_count, tag_count;
-    struct slw_metric *metrics;
-    size_t metric_count;
-    struct slw_model_metric *model_metrics;
-    size_t model_metric_count;
-    bool single_param; /* log-parameter has a sentence of its own */
-};
-
 static enum slw_rc
-batch_run(struct slw_tx *tx, void *ctx, struct slw_err *err)
+batch_run(struct slw_tx *tx, struct mlf_write *w, struct slw_err *err)
 {
-    const struct batch *b = ctx;
+    const struct mlf_batch *b = (const struct mlf_batch *)w;
     if (b->single_param)
         return slw_track_param(tx, b->run_id, b->params[0], err);
     TRY(slw_track_log(tx, b->run_id, b->params, b->param_count, b->metrics,
                       b->metric_count, b->tags, b->tag_count, err));
+    if (b->model_metric_count == 0)
+        return SLW_OK;
     return slw_track_logged_metrics(tx, b->model_metrics, b->model_metric_count,
                                     err);
 }
 
-static enum slw_rc
-batch_send(struct slw_http_req *req, struct slw_http_res *res, struct batch *b,
-           struct slw_err *err)
+static struct mlf_batch *
+batch_new(struct slw_http_req *req)
 {
-    enum slw_rc rc = slw_store_group(mlf_api(req)->store, batch_run, b, err);
-    TRY(mlf_as_invalid(rc, SLW_CONFLICT, err));
-    return mlf_empty(res);
+    struct mlf_batch *b = SLW_ARENA_NEW(req->arena, struct mlf_batch, 1);
+    *b = (struct mlf_batch){
+        .w = {.run = batch_run, .conflict_is_invalid = true}};
+    return b;
 }
 
-/* Put a point where it belongs: the run's, and its model's if it has one. */
-static void
-batch_add(struct batch *b, const struct slw_model_metric *m)
+void
+mlf_batch_add(struct mlf_batch *b, const struct slw_model_metric *m)
 {
     b->metrics[b->metric_count++] = m->m;
     if (m->model_id.len == 0)
@@ -55,19 +42,39 @@ batch_add(struct batch *b, const struct slw_model_metric *m)
     to->run_id = b->run_id;
 }
 
+/* May the body be looked at without a tree? */
+static bool
+is_plain(const struct slw_http_req *req)
+{
+    return slw_str_eqz(req->content_type, "application/json");
+}
+
+enum slw_rc
+mlf_careful_metric(struct mlf_in *in, struct mlf_batch *b, struct slw_err *err)
+{
+    struct slw_arena *a = in->req->arena;
+    struct slw_model_metric m;
+    TRY(mlf_need_run_id(in, &b->run_id, err));
+    TRY(mlf_metric(in->doc.root, "", &m, err));
+    b->metrics = SLW_ARENA_NEW(a, struct slw_metric, 1);
+    b->model_metrics = SLW_ARENA_NEW(a, struct slw_model_metric, 1);
+    mlf_batch_add(b, &m);
+    return SLW_OK;
+}
+
 enum slw_rc
 api_mlflow_runs_log_metric(struct slw_http_req *req, struct slw_http_res *res,
                            struct slw_err *err)
 {
     SLW_AUTO(mlf_in, in);
-    struct slw_model_metric m, model_metric;
-    struct slw_metric metric;
-    struct batch b = {.metrics = &metric, .model_metrics = &model_metric};
-    TRY(mlf_in_read(&in, req, err));
-    TRY(mlf_need_run_id(&in, &b.run_id, err));
-    TRY(mlf_metric(in.doc.root, "", &m, err));
-    batch_add(&b, &m);
-    return batch_send(req, res, &b, err);
+    struct mlf_batch *b = batch_new(req);
+    (void)res;
+    in.req = req;
+    if (!is_plain(req) || !mlf_fast_metric(req->body, req->arena, b)) {
+        TRY(mlf_in_read(&in, req, err));
+        TRY(mlf_careful_metric(&in, b, err));
+    }
+    return mlf_write_send(&b->w, &in, err);
 }
 
 enum slw_rc
@@ -75,12 +82,15 @@ api_mlflow_runs_log_parameter(struct slw_http_req *req,
                               struct slw_http_res *res, struct slw_err *err)
 {
     SLW_AUTO(mlf_in, in);
-    struct slw_kv param;
-    struct batch b = {.params = &param, .param_count = 1, .single_param = true};
+    struct mlf_batch *b = batch_new(req);
+    (void)res;
     TRY(mlf_in_read(&in, req, err));
-    TRY(mlf_need_run_id(&in, &b.run_id, err));
-    TRY(mlf_need_kv(&in, &param, err));
-    return batch_send(req, res, &b, err);
+    TRY(mlf_need_run_id(&in, &b->run_id, err));
+    b->params = SLW_ARENA_NEW(req->arena, struct slw_kv, 1);
+    b->param_count = 1;
+    b->single_param = true;
+    TRY(mlf_need_kv(&in, b->params, err));
+    return mlf_write_send(&b->w, &in, err);
 }
 
 enum slw_rc
@@ -88,12 +98,14 @@ api_mlflow_runs_set_tag(struct slw_http_req *req, struct slw_http_res *res,
                         struct slw_err *err)
 {
     SLW_AUTO(mlf_in, in);
-    struct slw_kv tag;
-    struct batch b = {.tags = &tag, .tag_count = 1};
+    struct mlf_batch *b = batch_new(req);
+    (void)res;
     TRY(mlf_in_read(&in, req, err));
-    TRY(mlf_need_run_id(&in, &b.run_id, err));
-    TRY(mlf_need_kv(&in, &tag, err));
-    return batch_send(req, res, &b, err);
+    TRY(mlf_need_run_id(&in, &b->run_id, err));
+    b->tags = SLW_ARENA_NEW(req->arena, struct slw_kv, 1);
+    b->tag_count = 1;
+    TRY(mlf_need_kv(&in, b->tags, err));
+    return mlf_write_send(&b->w, &in, err);
 }
 
 static enum slw_rc
@@ -109,8 +121,8 @@ limit_check(const char *what, size_t most, size_t count, struct slw_err *err)
 }
 
 static enum slw_rc
-read_metrics(const struct json_t *array, struct slw_arena *a, struct batch *b,
-             struct slw_err *err)
+read_metrics(const struct json_t *array, struct slw_arena *a,
+             struct mlf_batch *b, struct slw_err *err)
 {
     size_t count = slw_json_len(array);
     b->metrics = SLW_ARENA_NEW(a, struct slw_metric, count + 1);
@@ -123,28 +135,20 @@ read_metrics(const struct json_t *array, struct slw_arena *a, struct batch *b,
             snprintf(path, sizeof(path), "metrics[%zu].", i);
             return mlf_metric(o, path, &m, err);
         }
-        batch_add(b, &m);
+        mlf_batch_add(b, &m);
     }
     return SLW_OK;
 }
 
 enum slw_rc
-api_mlflow_runs_log_batch(struct slw_http_req *req, struct slw_http_res *res,
-                          struct slw_err *err)
+mlf_careful_batch(struct mlf_in *in, struct mlf_batch *b, struct slw_err *err)
 {
-    SLW_AUTO(mlf_in, in);
-    struct batch b = {0};
+    struct slw_arena *a = in->req->arena;
     const struct json_t *metrics = NULL, *params = NULL, *tags = NULL;
-    if (req->body.len > BATCH_SIZE_MAX)
-        return slw_fail(err, SLW_INVALID,
-                        "Batched logging API requests must be at most %d "
-                        "bytes, got a request of size %zu.",
-                        BATCH_SIZE_MAX, req->body.len);
-    TRY(mlf_in_read(&in, req, err));
-    TRY(mlf_need_run_id(&in, &b.run_id, err));
-    TRY(mlf_array(&in, "metrics", &metrics, err));
-    TRY(mlf_array(&in, "params", &params, err));
-    TRY(mlf_array(&in, "tags", &tags, err));
+    TRY(mlf_need_run_id(in, &b->run_id, err));
+    TRY(mlf_array(in, "metrics", &metrics, err));
+    TRY(mlf_array(in, "params", &params, err));
+    TRY(mlf_array(in, "tags", &tags, err));
     TRY(limit_check("metrics", 1000, slw_json_len(metrics), err));
     TRY(limit_check("params", 100, slw_json_len(params), err));
     TRY(limit_check("tags", 100, slw_json_len(tags), err));
@@ -152,10 +156,29 @@ api_mlflow_runs_log_batch(struct slw_http_req *req, struct slw_http_res *res,
                     slw_json_len(metrics) + slw_json_len(params) +
                         slw_json_len(tags),
                     err));
-    TRY(mlf_kvs(params, "params", req->arena, &b.params, &b.param_count, err));
-    TRY(mlf_kvs(tags, "tags", req->arena, &b.tags, &b.tag_count, err));
-    TRY(read_metrics(metrics, req->arena, &b, err));
-    return batch_send(req, res, &b, err);
+    TRY(mlf_kvs(params, "params", a, &b->params, &b->param_count, err));
+    TRY(mlf_kvs(tags, "tags", a, &b->tags, &b->tag_count, err));
+    return read_metrics(metrics, a, b, err);
+}
+
+enum slw_rc
+api_mlflow_runs_log_batch(struct slw_http_req *req, struct slw_http_res *res,
+                          struct slw_err *err)
+{
+    SLW_AUTO(mlf_in, in);
+    struct mlf_batch *b = batch_new(req);
+    (void)res;
+    if (req->body.len > BATCH_SIZE_MAX)
+        return slw_fail(err, SLW_INVALID,
+                        "Batched logging API requests must be at most %d "
+                        "bytes, got a request of size %zu.",
+                        BATCH_SIZE_MAX, req->body.len);
+    in.req = req;
+    if (!is_plain(req) || !mlf_fast_batch(req->body, req->arena, b)) {
+        TRY(mlf_in_read(&in, req, err));
+        TRY(mlf_careful_batch(&in, b, err));
+    }
+    return mlf_write_send(&b->w, &in, err);
 }
 
 /* ---- inputs and outputs ---- */
@@ -310,25 +333,24 @@ api_mlflow_metrics_history(struct slw_http_req *req, struct slw_http_res *res,
     struct slw_str run_id = {0}, key = {0};
     struct slw_track_query page = {0};
     struct slw_metric *points = NULL;
-    size_t count = 0;
+    size_t count = 0, total = 0;
     TRY(mlf_in_read(&in, req, err));
     TRY(mlf_need_run_id(&in, &run_id, err));
     TRY(mlf_need_str(&in, "metric_key", &key, err));
     TRY(mlf_page(&in, INT64_MAX / 2, INT64_MAX, &page, err));
     TRY(slw_tx_read(&tx, mlf_api(req)->store, err));
-    TRY(slw_track_history(&tx, run_id, key, req->arena, &points, &count, err));
-    size_t from = page.offset < count ? page.offset : count;
-    size_t n = count - from < page.limit ? count - from : page.limit;
+    TRY(slw_track_history_page(&tx, run_id, key, page.offset, page.limit,
+                               req->arena, &points, &count, &total, err));
     struct slw_jw w;
     mlf_out(&w, res);
     slw_jw_obj(&w);
     slw_jw_key(&w, "metrics");
     slw_jw_arr(&w);
-    for (size_t i = from; i < from + n; i++)
+    for (size_t i = 0; i < count; i++)
         mlf_write_metric(&w, &points[i]);
     slw_jw_arr_end(&w);
-    if (from + n < count)
-        mlf_write_token(&w, from + n);
+    if (page.offset + count < total)
+        mlf_write_token(&w, page.offset + count, 0);
     slw_jw_obj_end(&w);
     return slw_buf_check(&res->body, err);
 }

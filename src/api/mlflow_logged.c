@@ -280,7 +280,7 @@ api_mlflow_logged_search(struct slw_http_req *req, struct slw_http_res *res,
         write_model(&w, &models[i]);
     slw_jw_arr_end(&w);
     if (more)
-        mlf_write_token(&w, q.offset + q.limit);
+        mlf_write_token(&w, q.offset + q.limit, 0);
     slw_jw_obj_end(&w);
     return SLW_OK;
 }

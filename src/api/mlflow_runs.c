@@ -15,35 +15,57 @@ answer_run(struct slw_http_res *res, const struct slw_run_full *run)
     return SLW_OK;
 }
 
+struct create {
+    struct mlf_write w;
+    int64_t start_ms, experiment_id;
+    struct slw_str name, user;
+    struct slw_kv *tags;
+    size_t tag_count;
+    struct slw_run_full made;
+};
+
+static enum slw_rc
+create_run(struct slw_tx *tx, struct mlf_write *w, struct slw_err *err)
+{
+    struct create *c = (struct create *)w;
+    struct slw_arena *a = w->req->arena;
+    TRY(slw_track_run_create(tx, c->start_ms, c->experiment_id, c->name,
+                             c->user, c->tags, c->tag_count, a, &c->made.run,
+                             err));
+    return slw_track_run_full(tx, c->made.run.id, a, &c->made, err);
+}
+
+static enum slw_rc
+create_answer(struct mlf_write *w, struct slw_http_res *res,
+              struct slw_err *err)
+{
+    (void)err;
+    return answer_run(res, &((struct create *)w)->made);
+}
+
 enum slw_rc
 api_mlflow_runs_create(struct slw_http_req *req, struct slw_http_res *res,
                        struct slw_err *err)
 {
-    struct slw_api *api = mlf_api(req);
     SLW_AUTO(mlf_in, in);
-    struct slw_str experiment = SLW_STR("0"), name = {"", 0}, user = {"", 0};
-    const struct json_t *tag_array = NULL;
-    struct slw_kv *tags = NULL;
-    size_t tag_count = 0;
-    int64_t experiment_id = 0, start_ms = api_now(api);
-    struct slw_run run;
-    struct slw_run_full full;
+    struct create *c = SLW_ARENA_NEW(req->arena, struct create, 1);
+    struct slw_str experiment = SLW_STR("0");
+    const struct json_t *tags = NULL;
+    (void)res;
+    *c = (struct create){.w = {.run = create_run, .answer = create_answer},
+                         .start_ms = api_now(mlf_api(req)),
+                         .name = {"", 0},
+                         .user = {"", 0}};
     TRY(mlf_in_read(&in, req, err));
     TRY(mlf_str(&in, "experiment_id", &experiment, err));
     TRY(mlf_experiment_id(experiment.len ? experiment : SLW_STR("0"),
-                          &experiment_id, err));
-    TRY(mlf_str(&in, "run_name", &name, err));
-    TRY(mlf_str(&in, "user_id", &user, err));
-    TRY(mlf_i64(&in, "start_time", &start_ms, err));
-    TRY(mlf_array(&in, "tags", &tag_array, err));
-    TRY(mlf_kvs(tag_array, "tags", req->arena, &tags, &tag_count, err));
-    SLW_AUTO(slw_tx, tx);
-    TRY(slw_tx_begin(&tx, api->store, err));
-    TRY(slw_track_run_create(&tx, start_ms, experiment_id, name, user, tags,
-                             tag_count, req->arena, &run, err));
-    TRY(slw_track_run_full(&tx, run.id, req->arena, &full, err));
-    TRY(slw_tx_commit(&tx, err));
-    return answer_run(res, &full);
+                          &c->experiment_id, err));
+    TRY(mlf_str(&in, "run_name", &c->name, err));
+    TRY(mlf_str(&in, "user_id", &c->user, err));
+    TRY(mlf_i64(&in, "start_time", &c->start_ms, err));
+    TRY(mlf_array(&in, "tags", &tags, err));
+    TRY(mlf_kvs(tags, "tags", req->arena, &c->tags, &c->tag_count, err));
+    return mlf_write_send(&c->w, &in, err);
 }
 
 enum slw_rc
@@ -78,32 +100,52 @@ read_status(struct mlf_in *in, enum slw_run_status *out, struct slw_err *err)
     return s.len ? slw_run_status_parse(s, out, err) : SLW_OK;
 }
 
+struct update {
+    struct mlf_write w;
+    struct slw_str id, name;
+    enum slw_run_status status;
+    int64_t end_ms;
+    struct slw_run run;
+};
+
+static enum slw_rc
+update_run(struct slw_tx *tx, struct mlf_write *w, struct slw_err *err)
+{
+    struct update *u = (struct update *)w;
+    TRY(slw_track_run_update(tx, u->id, u->status, u->end_ms, u->name, err));
+    return slw_track_run_get(tx, u->id, w->req->arena, &u->run, err);
+}
+
+static enum slw_rc
+update_answer(struct mlf_write *w, struct slw_http_res *res,
+              struct slw_err *err)
+{
+    struct slw_jw j;
+    (void)err;
+    mlf_out(&j, res);
+    slw_jw_obj(&j);
+    slw_jw_key(&j, "run_info");
+    mlf_write_run_info(&j, &((struct update *)w)->run);
+    slw_jw_obj_end(&j);
+    return SLW_OK;
+}
+
 enum slw_rc
 api_mlflow_runs_update(struct slw_http_req *req, struct slw_http_res *res,
                        struct slw_err *err)
 {
     SLW_AUTO(mlf_in, in);
-    SLW_AUTO(slw_tx, tx);
-    struct slw_str id = {0}, name = {"", 0};
-    enum slw_run_status status = 0;
-    int64_t end_ms = -1;
-    struct slw_run run;
+    struct update *u = SLW_ARENA_NEW(req->arena, struct update, 1);
+    (void)res;
+    *u = (struct update){.w = {.run = update_run, .answer = update_answer},
+                         .name = {"", 0},
+                         .end_ms = -1};
     TRY(mlf_in_read(&in, req, err));
-    TRY(mlf_need_run_id(&in, &id, err));
-    TRY(read_status(&in, &status, err));
-    TRY(mlf_i64(&in, "end_time", &end_ms, err));
-    TRY(mlf_str(&in, "run_name", &name, err));
-    TRY(slw_tx_begin(&tx, mlf_api(req)->store, err));
-    TRY(slw_track_run_update(&tx, id, status, end_ms, name, err));
-    TRY(slw_track_run_get(&tx, id, req->arena, &run, err));
-    TRY(slw_tx_commit(&tx, err));
-    struct slw_jw w;
-    mlf_out(&w, res);
-    slw_jw_obj(&w);
-    slw_jw_key(&w, "run_info");
-    mlf_write_run_info(&w, &run);
-    slw_jw_obj_end(&w);
-    return SLW_OK;
+    TRY(mlf_need_run_id(&in, &u->id, err));
+    TRY(read_status(&in, &u->status, err));
+    TRY(mlf_i64(&in, "end_time", &u->end_ms, err));
+    TRY(mlf_str(&in, "run_name", &u->name, err));
+    return mlf_write_send(&u->w, &in, err);
 }
 
 static enum slw_rc
@@ -153,7 +195,6 @@ api_mlflow_runs_delete_tag(struct slw_http_req *req, struct slw_http_res *res,
     return mlf_empty(res);
 }
 
-/* experiment_ids of a search. */
 enum slw_rc
 api_mlflow_runs_search(struct slw_http_req *req, struct slw_http_res *res,
                        struct slw_err *err)
@@ -170,6 +211,8 @@ api_mlflow_runs_search(struct slw_http_req *req, struct slw_http_res *res,
     TRY(mlf_search(&in, &q, err));
     TRY(mlf_experiment_ids(&in, &q, err));
     TRY(slw_tx_read(&tx, mlf_api(req)->store, err));
+    if (q.newest == 0)
+        TRY(slw_track_run_newest(&tx, &q.newest, err));
     TRY(slw_track_run_search(&tx, &q, req->arena, &runs, &count, &more, err));
     struct slw_jw w;
     mlf_out(&w, res);
@@ -180,7 +223,7 @@ api_mlflow_runs_search(struct slw_http_req *req, struct slw_http_res *res,
         mlf_write_run(&w, &runs[i]);
     slw_jw_arr_end(&w);
     if (more)
-        mlf_write_token(&w, q.offset + q.limit);
+        mlf_write_token(&w, q.offset + q.limit, q.newest);
     slw_jw_obj_end(&w);
     return SLW_OK;
 }

@@ -242,7 +242,7 @@ api_mlflow_versions_search(struct slw_http_req *req, struct slw_http_res *res,
     slw_jw_obj(&w);
     write_versions(&w, versions, count);
     if (more)
-        mlf_write_token(&w, q.offset + q.limit);
+        mlf_write_token(&w, q.offset + q.limit, 0);
     slw_jw_obj_end(&w);
     return SLW_OK;
 }

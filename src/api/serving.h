@@ -12,7 +12,6 @@
 #include "base/buf.h"
 
 #define API_V2_DIM_MAX 8
-#define API_V2_DEPTH_MAX 64
 #define API_V2_TENSOR_MAX 4160
 
 enum api_v2_type {

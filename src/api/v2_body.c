@@ -8,6 +8,7 @@
 #include "api/serving.h"
 
 #include "base/clock.h"
+#include "base/json_pull.h"
 
 #include <float.h>
 #include <limits.h>
@@ -36,485 +37,6 @@ static const struct {
     [API_V2_BYTES] = {"BYTES", 0, false, 0, 0},
 };
 
-/* ---- tokens ---- */
-
-struct reader {
-    const char *p, *end, *begin;
-    struct slw_arena *a;
-};
-
-static enum slw_rc
-wrong(const struct reader *r, const char *what, struct slw_err *err)
-{
-    if (r->p >= r->end)
-        return slw_fail(err, SLW_INVALID, "the JSON ends too early: %s", what);
-    return slw_fail(err, SLW_INVALID, "JSON, byte %zu: %s",
-                    (size_t)(r->p - r->begin), what);
-}
-
-static void
-blanks(struct reader *r)
-{
-    while (r->p < r->end &&
-           (*r->p == ' ' || *r->p == '\n' || *r->p == '\r' || *r->p == '\t'))
-        r->p++;
-}
-
-/* Next character that is no blank; 0 at the end. */
-static char
-peek(struct reader *r)
-{
-    blanks(r);
-    return r->p < r->end ? *r->p : '\0';
-}
-
-static enum slw_rc
-expect(struct reader *r, char c, struct slw_err *err)
-{
-    if (peek(r) != c || r->p >= r->end) {
-        const char what[] = {'\'', c,   '\'', ' ', 'i', 's', ' ',
-                             'w',  'a', 'n',  't', 'e', 'd', '\0'};
-        return wrong(r, what, err);
-    }
-    r->p++;
-    return SLW_OK;
-}
-
-static bool
-is_digit(char c)
-{
-    return c >= '0' && c <= '9';
-}
-
-/* A number of JSON's grammar. */
-struct number {
-    struct slw_str text;
-    uint64_t digits; /* all of them, when `fits` */
-    int count;       /* of them, from the first that is not 0 */
-    int exp10;
-    bool negative, fits;
-};
-
-/* 19 digits fit 64 bits; zeros in front do not count. */
-#define DIGITS_MAX 19
-
-static void
-digits_read(struct reader *r, struct number *n, bool fraction)
-{
-    const char *p = r->p;
-    uint64_t v = n->digits;
-    int count = n->count;
-    for (; p < r->end && is_digit(*p); p++) {
-        v = v * 10 + (uint64_t)(*p - '0');
-        count += v != 0;
-    }
-    if (fraction)
-        n->exp10 -= p - r->p < INT_MAX / 2 ? (int)(p - r->p) : INT_MAX / 2;
-    n->fits = count <= DIGITS_MAX;
-    n->digits = v;
-    n->count = count;
-    r->p = p;
-}
-
-static enum slw_rc
-exponent_read(struct reader *r, struct number *n, struct slw_err *err)
-{
-    int e = 0;
-    bool negative = false;
-    r->p++;
-    if (r->p < r->end && (*r->p == '+' || *r->p == '-'))
-        negative = *r->p++ == '-';
-    if (r->p >= r->end || !is_digit(*r->p))
-        return wrong(r, "a digit is wanted in the exponent", err);
-    for (; r->p < r->end && is_digit(*r->p); r->p++)
-        if (e < 100000)
-            e = e * 10 + (*r->p - '0');
-    n->exp10 += negative ? -e : e;
-    return SLW_OK;
-}
-
-static enum slw_rc
-number_read(struct reader *r, struct number *n, struct slw_err *err)
-{
-    *n = (struct number){.fits = true};
-    const char *begin = r->p;
-    if (*r->p == '-') {
-        n->negative = true;
-        r->p++;
-    }
-    if (r->p >= r->end || !is_digit(*r->p))
-        return wrong(r,
-                     "a value is wanted (NaN and Infinity are not JSON; "
-                     "binary tensors can hold them)",
-                     err);
-    const char *first = r->p;
-    digits_read(r, n, false);
-    if (*first == '0' && r->p - first > 1)
-        return wrong(r, "a number begins with one zero at most", err);
-    if (r->p < r->end && *r->p == '.') {
-        r->p++;
-        if (r->p >= r->end || !is_digit(*r->p))
-            return wrong(r, "a digit is wanted behind the point", err);
-        digits_read(r, n, true);
-    }
-    if (r->p < r->end && (*r->p == 'e' || *r->p == 'E'))
-        TRY(exponent_read(r, n, err));
-    n->text = (struct slw_str){begin, (size_t)(r->p - begin)};
-    return SLW_OK;
-}
-
-/* As number_read, without a look at the value. */
-static enum slw_rc
-number_skip(struct reader *r, struct slw_err *err)
-{
-    const char *p = r->p, *first;
-    p += p < r->end && *p == '-';
-    for (first = p; p < r->end && is_digit(*p);)
-        p++;
-    bool ok = p > first && (*first != '0' || p == first + 1);
-    if (ok && p < r->end && *p == '.') {
-        for (first = ++p; p < r->end && is_digit(*p);)
-            p++;
-        ok = p > first;
-    }
-    if (ok && p < r->end && (*p | 0x20) == 'e') {
-        p++;
-        p += p < r->end && (*p == '+' || *p == '-');
-        for (first = p; p < r->end && is_digit(*p);)
-            p++;
-        ok = p > first;
-    }
-    struct number n;
-    if (!ok) /* again, for the sentence */
-        return number_read(r, &n, err);
-    r->p = p;
-    return SLW_OK;
-}
-
-/* Both factors are exact below 2^53 and up to 10^22, so one rounding is left
- * and the result is the nearest double.  Source: Clinger 1990, "How to read
- * floating point numbers accurately". */
-static bool
-double_by_one_step(const struct number *n, double *out)
-{
-    static const double TEN[] = {1e0,  1e1,  1e2,  1e3,  1e4,  1e5,  1e6,  1e7,
-                                 1e8,  1e9,  1e10, 1e11, 1e12, 1e13, 1e14, 1e15,
-                                 1e16, 1e17, 1e18, 1e19, 1e20, 1e21, 1e22};
-    if (!n->fits || n->digits > ((uint64_t)1 << 53) || n->exp10 < -22 ||
-        n->exp10 > 22)
-        return false;
-    double v = (double)n->digits;
-    v = n->exp10 < 0 ? v / TEN[-n->exp10] : v * TEN[n->exp10];
-    *out = n->negative ? -v : v;
-    return true;
-}
-
-/* With more digits the same in 64 bits of mantissa, which hold all digits that
- * `fit` and powers up to 10^27 exactly.  That rounds twice; the second time is
- * right unless the first ended exactly between two doubles. */
-static bool
-double_by_two_steps(const struct number *n, double *out)
-{
-#if LDBL_MANT_DIG == 64
-    static const long double TEN[] = {
-        1e0L,  1e1L,  1e2L,  1e3L,  1e4L,  1e5L,  1e6L,  1e7L,  1e8L,  1e9L,
-        1e10L, 1e11L, 1e12L, 1e13L, 1e14L, 1e15L, 1e16L, 1e17L, 1e18L, 1e19L,
-        1e20L, 1e21L, 1e22L, 1e23L, 1e24L, 1e25L, 1e26L, 1e27L};
-    if (!n->fits || n->exp10 < -27 || n->exp10 > 27)
-        return false;
-    long double v = (long double)n->digits;
-    v = n->exp10 < 0 ? v / TEN[-n->exp10] : v * TEN[n->exp10];
-    uint64_t mantissa;
-    memcpy(&mantissa, &v, sizeof mantissa);
-    if ((mantissa & 0x7FF) == 0x400)
-        return false;
-    *out = n->negative ? -(double)v : (double)v;
-    return true;
-#else
-    (void)n;
-    (void)out;
-    return false;
-#endif
-}
-
-static enum slw_rc
-double_of(const struct number *n, double *out, struct slw_err *err)
-{
-    if (double_by_one_step(n, out) || double_by_two_steps(n, out))
-        return SLW_OK;
-    return slw_str_f64(n->text, out, err);
-}
-
-static int
-hex4(const char *p)
-{
-    int v = 0;
-    for (int i = 0; i < 4; i++) {
-        const int d = slw_hex_digit(p[i]);
-        if (d < 0)
-            return -1;
-        v = v * 16 + d;
-    }
-    return v;
-}
-
-static size_t
-utf8_put(uint32_t c, char *to)
-{
-    if (c < 0x80) {
-        to[0] = (char)c;
-        return 1;
-    }
-    if (c < 0x800) {
-        to[0] = (char)(0xC0 | (c >> 6));
-        to[1] = (char)(0x80 | (c & 63));
-        return 2;
-    }
-    if (c < 0x10000) {
-        to[0] = (char)(0xE0 | (c >> 12));
-        to[1] = (char)(0x80 | ((c >> 6) & 63));
-        to[2] = (char)(0x80 | (c & 63));
-        return 3;
-    }
-    to[0] = (char)(0xF0 | (c >> 18));
-    to[1] = (char)(0x80 | ((c >> 12) & 63));
-    to[2] = (char)(0x80 | ((c >> 6) & 63));
-    to[3] = (char)(0x80 | (c & 63));
-    return 4;
-}
-
-/* \uXXXX, of which two make one character beyond the first plane. */
-static enum slw_rc
-unicode_read(struct reader *r, char *to, size_t *len, struct slw_err *err)
-{
-    int hi = r->end - r->p >= 6 ? hex4(r->p + 2) : -1;
-    if (hi < 0)
-        return wrong(r, "four hexadecimal digits are wanted behind \\u", err);
-    uint32_t c = (uint32_t)hi;
-    r->p += 6;
-    if (c >= 0xD800 && c < 0xDC00) {
-        int lo = r->end - r->p >= 6 && r->p[0] == '\\' && r->p[1] == 'u'
-                     ? hex4(r->p + 2)
-                     : -1;
-        if (lo < 0xDC00 || lo > 0xDFFF)
-            return wrong(r, "half of a surrogate pair", err);
-        c = 0x10000 + ((c - 0xD800) << 10) + ((uint32_t)lo - 0xDC00);
-        r->p += 6;
-    } else if (c >= 0xDC00 && c < 0xE000) {
-        return wrong(r, "half of a surrogate pair", err);
-    }
-    if (c == 0)
-        return wrong(r, "\\u0000 is not taken", err);
-    *len += utf8_put(c, to + *len);
-    return SLW_OK;
-}
-
-/* A string with escapes, `span` bytes between its quotes. */
-static enum slw_rc
-escaped_read(struct reader *r, size_t span, struct slw_str *out,
-             struct slw_err *err)
-{
-    static const char FROM[] = "\"\\/bfnrt", TO[] = "\"\\/\b\f\n\r\t";
-    if (slw_arena_room(r->a) < span + 64)
-        return slw_fail(err, SLW_LIMIT, "the request's texts are too large");
-    char *to = SLW_ARENA_NEW(r->a, char, span + 1);
-    size_t len = 0;
-    const char *end = r->p + span;
-    while (r->p < end) {
-        if (*r->p != '\\') {
-            to[len++] = *r->p++;
-            continue;
-        }
-        if (r->p[1] == 'u') {
-            TRY(unicode_read(r, to, &len, err));
-            continue;
-        }
-        const char *at = strchr(FROM, r->p[1]);
-        if (!at || !*at)
-            return wrong(r, "no such escape", err);
-        to[len++] = TO[at - FROM];
-        r->p += 2;
-    }
-    *out = (struct slw_str){to, len};
-    return SLW_OK;
-}
-
-/* Step over a string; r->p stands on its first quote.
- * Out  what is between the quotes, raw */
-static enum slw_rc
-string_span(struct reader *r, struct slw_str *out, bool *escaped,
-            struct slw_err *err)
-{
-    const char *begin = ++r->p;
-    *escaped = false;
-    while (r->p < r->end && *r->p != '"') {
-        if ((unsigned char)*r->p < 0x20)
-            return wrong(r, "a control character in a text", err);
-        if (*r->p == '\\') {
-            *escaped = true;
-            r->p++;
-        }
-        r->p++;
-    }
-    if (r->p >= r->end) {
-        r->p = r->end;
-        return wrong(r, "a text has no end", err);
-    }
-    *out = (struct slw_str){begin, (size_t)(r->p - begin)};
-    r->p++;
-    if (!slw_str_utf8_ok(*out))
-        return slw_fail(err, SLW_INVALID,
-                        "a text in the JSON is not valid UTF-8");
-    return SLW_OK;
-}
-
-static enum slw_rc
-string_read(struct reader *r, struct slw_str *out, struct slw_err *err)
-{
-    bool escaped;
-    struct slw_str raw;
-    if (peek(r) != '"')
-        return wrong(r, "a text is wanted", err);
-    TRY(string_span(r, &raw, &escaped, err));
-    if (!escaped) {
-        *out = raw;
-        return SLW_OK;
-    }
-    struct reader inner = *r;
-    inner.p = raw.ptr;
-    return escaped_read(&inner, raw.len, out, err);
-}
-
-static enum slw_rc
-word_read(struct reader *r, const char *word, struct slw_err *err)
-{
-    const size_t len = strlen(word);
-    if ((size_t)(r->end - r->p) < len || memcmp(r->p, word, len) != 0)
-        return wrong(r, "a value is wanted", err);
-    r->p += len;
-    return SLW_OK;
-}
-
-static enum slw_rc
-scalar_skip(struct reader *r, struct slw_err *err)
-{
-    struct slw_str s;
-    switch (peek(r)) {
-    case '"':
-        return string_read(r, &s, err);
-    case 't':
-        return word_read(r, "true", err);
-    case 'f':
-        return word_read(r, "false", err);
-    case 'n':
-        return word_read(r, "null", err);
-    case '\0':
-        return wrong(r, "a value is wanted", err);
-    default:
-        return number_skip(r, err);
-    }
-}
-
-/* Between two values of a list or object: ',' (more) or the end of one or
- * several.  Out  *depth 0 when the outermost was closed */
-static enum slw_rc
-closing_skip(struct reader *r, const char *open, size_t *depth, bool *more,
-             struct slw_err *err)
-{
-    *more = false;
-    while (*depth > 0) {
-        const char c = peek(r);
-        const char close = open[*depth - 1] == '[' ? ']' : '}';
-        if (c == ',') {
-            r->p++;
-            *more = true;
-            return SLW_OK;
-        }
-        if (c != close)
-            return wrong(r, "a comma or the end of a list or object is wanted",
-                         err);
-        r->p++;
-        --*depth;
-    }
-    return SLW_OK;
-}
-
-/* Step over any value, checking its form. */
-static enum slw_rc
-value_skip(struct reader *r, struct slw_err *err)
-{
-    char open[API_V2_DEPTH_MAX];
-    size_t depth = 0;
-    bool more = true;
-    do {
-        struct slw_str key;
-        if (depth && open[depth - 1] == '{') {
-            TRY(string_read(r, &key, err));
-            TRY(expect(r, ':', err));
-        }
-        const char c = peek(r);
-        if (c == '[' || c == '{') {
-            if (depth == API_V2_DEPTH_MAX)
-                return wrong(r, "nested too deeply", err);
-            r->p++;
-            open[depth++] = c;
-            const char next = peek(r);
-            if (next != (c == '[' ? ']' : '}'))
-                continue; /* its first value */
-            r->p++;
-            depth--;
-        } else {
-            TRY(scalar_skip(r, err));
-        }
-        TRY(closing_skip(r, open, &depth, &more, err));
-    } while (depth > 0);
-    return SLW_OK;
-}
-
-/* ---- members ---- */
-
-/* Walk an object or list:
- *   struct walk w = {0};
- *   for (;;) { TRY(member_next(r, &w, &key, err)); if (w.done) break; … } */
-struct walk {
-    bool begun, done;
-};
-
-static enum slw_rc
-item_next(struct reader *r, struct walk *w, char open, char close,
-          const char *what, struct slw_err *err)
-{
-    const char c = peek(r);
-    if (!w->begun) {
-        if (c != open)
-            return wrong(r, what, err);
-        r->p++;
-        w->begun = true;
-        if (peek(r) == close) {
-            r->p++;
-            w->done = true;
-        }
-        return SLW_OK;
-    }
-    if (c == close) {
-        r->p++;
-        w->done = true;
-        return SLW_OK;
-    }
-    return expect(r, ',', err);
-}
-
-static enum slw_rc
-member_next(struct reader *r, struct walk *w, struct slw_str *key,
-            struct slw_err *err)
-{
-    TRY(item_next(r, w, '{', '}', "an object is wanted", err));
-    if (w->done)
-        return SLW_OK;
-    TRY(string_read(r, key, err));
-    return expect(r, ':', err);
-}
-
 static enum slw_rc
 once(unsigned *seen, unsigned bit, struct slw_str key, struct slw_err *err)
 {
@@ -526,26 +48,26 @@ once(unsigned *seen, unsigned bit, struct slw_str key, struct slw_err *err)
 }
 
 static enum slw_rc
-bool_read(struct reader *r, struct slw_str key, bool *out, struct slw_err *err)
+bool_read(struct slw_jr *r, struct slw_str key, bool *out, struct slw_err *err)
 {
-    const char c = peek(r);
+    const char c = slw_jr_peek(r);
     if (c != 't' && c != 'f')
         return slw_fail(err, SLW_INVALID, "\"%.*s\" must be true or false",
                         SLW_FMT(key));
-    TRY(word_read(r, c == 't' ? "true" : "false", err));
+    TRY(slw_jr_word(r, c == 't' ? "true" : "false", err));
     *out = c == 't';
     return SLW_OK;
 }
 
 /* A whole number that is not negative. */
 static enum slw_rc
-size_read(struct reader *r, const char *what, int64_t *out, struct slw_err *err)
+size_read(struct slw_jr *r, const char *what, int64_t *out, struct slw_err *err)
 {
-    struct number n;
-    const char c = peek(r);
-    if (c != '-' && !is_digit(c))
+    struct slw_jr_number n;
+    const char c = slw_jr_peek(r);
+    if (!slw_jr_starts_number(c))
         return slw_fail(err, SLW_INVALID, "%s must be a whole number", what);
-    TRY(number_read(r, &n, err));
+    TRY(slw_jr_number(r, &n, err));
     if ((n.negative && n.digits) || !n.fits || n.exp10 != 0 ||
         n.digits > INT64_MAX)
         return slw_fail(err, SLW_INVALID,
@@ -556,14 +78,14 @@ size_read(struct reader *r, const char *what, int64_t *out, struct slw_err *err)
 }
 
 static enum slw_rc
-shape_read(struct reader *r, struct api_v2_tensor *t, struct slw_err *err)
+shape_read(struct slw_jr *r, struct api_v2_tensor *t, struct slw_err *err)
 {
-    struct walk w = {0};
+    struct slw_jr_walk w = {0};
     uint64_t count = 1;
     t->rank = 0;
     for (;;) {
-        TRY(item_next(r, &w, '[', ']', "a shape is a list of whole numbers",
-                      err));
+        TRY(slw_jr_item(r, &w, '[', ']', "a shape is a list of whole numbers",
+                        err));
         if (w.done)
             break;
         if (t->rank == API_V2_DIM_MAX)
@@ -582,10 +104,10 @@ shape_read(struct reader *r, struct api_v2_tensor *t, struct slw_err *err)
 }
 
 static enum slw_rc
-type_read(struct reader *r, enum api_v2_type *out, struct slw_err *err)
+type_read(struct slw_jr *r, enum api_v2_type *out, struct slw_err *err)
 {
     struct slw_str s;
-    TRY(string_read(r, &s, err));
+    TRY(slw_jr_str(r, &s, err));
     for (int i = 0; i < API_V2_TYPE_COUNT; i++)
         if (slw_str_eqz(s, TYPES[i].name)) {
             *out = (enum api_v2_type)i;
@@ -599,18 +121,18 @@ type_read(struct reader *r, enum api_v2_type *out, struct slw_err *err)
 
 /* {"binary_data_size": n}; others are stepped over.  *out -1: not given */
 static enum slw_rc
-input_parameters_read(struct reader *r, int64_t *out, struct slw_err *err)
+input_parameters_read(struct slw_jr *r, int64_t *out, struct slw_err *err)
 {
-    struct walk w = {0};
+    struct slw_jr_walk w = {0};
     struct slw_str key;
     for (;;) {
-        TRY(member_next(r, &w, &key, err));
+        TRY(slw_jr_member(r, &w, &key, err));
         if (w.done)
             return SLW_OK;
         if (slw_str_eqz(key, "binary_data_size"))
             TRY(size_read(r, "binary_data_size", out, err));
         else
-            TRY(value_skip(r, err));
+            TRY(slw_jr_skip(r, err));
     }
 }
 
@@ -623,12 +145,12 @@ enum {
 };
 
 static enum slw_rc
-input_member_read(struct reader *r, struct slw_str key, struct api_v2_tensor *t,
+input_member_read(struct slw_jr *r, struct slw_str key, struct api_v2_tensor *t,
                   unsigned *seen, int64_t *binary_size, struct slw_err *err)
 {
     if (slw_str_eqz(key, "name")) {
         TRY(once(seen, HAS_NAME, key, err));
-        return string_read(r, &t->name, err);
+        return slw_jr_str(r, &t->name, err);
     }
     if (slw_str_eqz(key, "datatype")) {
         TRY(once(seen, HAS_TYPE, key, err));
@@ -643,12 +165,12 @@ input_member_read(struct reader *r, struct slw_str key, struct api_v2_tensor *t,
         return input_parameters_read(r, binary_size, err);
     }
     if (!slw_str_eqz(key, "data"))
-        return value_skip(r, err);
+        return slw_jr_skip(r, err);
     TRY(once(seen, HAS_DATA, key, err));
-    if (peek(r) != '[')
-        return wrong(r, "\"data\" must be a list", err);
+    if (slw_jr_peek(r) != '[')
+        return slw_jr_wrong(r, "\"data\" must be a list", err);
     const char *begin = r->p;
-    TRY(value_skip(r, err));
+    TRY(slw_jr_skip(r, err));
     t->data = (struct slw_str){begin, (size_t)(r->p - begin)};
     return SLW_OK;
 }
@@ -708,16 +230,16 @@ misshapen(const struct api_v2_tensor *t, struct slw_err *err)
 }
 
 static enum slw_rc
-input_read(struct reader *r, struct api_v2_tensor *t, struct binary *b,
+input_read(struct slw_jr *r, struct api_v2_tensor *t, struct binary *b,
            struct slw_err *err)
 {
     static const char *const names[] = {"name", "datatype", "shape"};
-    struct walk w = {0};
+    struct slw_jr_walk w = {0};
     struct slw_str key;
     unsigned seen = 0;
     int64_t binary_size = -1;
     for (;;) {
-        TRY(member_next(r, &w, &key, err));
+        TRY(slw_jr_member(r, &w, &key, err));
         if (w.done)
             break;
         TRY(input_member_read(r, key, t, &seen, &binary_size, err));
@@ -740,14 +262,14 @@ input_read(struct reader *r, struct api_v2_tensor *t, struct binary *b,
 }
 
 static enum slw_rc
-inputs_read(struct reader *r, struct api_v2_request *q, struct binary *b,
+inputs_read(struct slw_jr *r, struct api_v2_request *q, struct binary *b,
             struct slw_err *err)
 {
-    struct walk w = {0};
+    struct slw_jr_walk w = {0};
     size_t cap = 0;
     for (;;) {
-        TRY(item_next(r, &w, '[', ']', "\"inputs\" must be a list of tensors",
-                      err));
+        TRY(slw_jr_item(r, &w, '[', ']', "\"inputs\" must be a list of tensors",
+                        err));
         if (w.done)
             return SLW_OK;
         if (q->input_count == API_V2_TENSOR_MAX)
@@ -767,13 +289,13 @@ inputs_read(struct reader *r, struct api_v2_request *q, struct binary *b,
 }
 
 static enum slw_rc
-output_parameters_read(struct reader *r, struct api_v2_output *o,
+output_parameters_read(struct slw_jr *r, struct api_v2_output *o,
                        struct slw_err *err)
 {
-    struct walk w = {0};
+    struct slw_jr_walk w = {0};
     struct slw_str key;
     for (;;) {
-        TRY(member_next(r, &w, &key, err));
+        TRY(slw_jr_member(r, &w, &key, err));
         if (w.done)
             return SLW_OK;
         if (slw_str_eqz(key, "binary_data")) {
@@ -784,27 +306,27 @@ output_parameters_read(struct reader *r, struct api_v2_output *o,
             return slw_fail(err, SLW_INVALID,
                             "the classification extension is not offered");
         } else {
-            TRY(value_skip(r, err));
+            TRY(slw_jr_skip(r, err));
         }
     }
 }
 
 static enum slw_rc
-output_read(struct reader *r, struct api_v2_output *o, struct slw_err *err)
+output_read(struct slw_jr *r, struct api_v2_output *o, struct slw_err *err)
 {
-    struct walk w = {0};
+    struct slw_jr_walk w = {0};
     struct slw_str key;
     *o = (struct api_v2_output){.binary = -1};
     for (;;) {
-        TRY(member_next(r, &w, &key, err));
+        TRY(slw_jr_member(r, &w, &key, err));
         if (w.done)
             break;
         if (slw_str_eqz(key, "name"))
-            TRY(string_read(r, &o->name, err));
+            TRY(slw_jr_str(r, &o->name, err));
         else if (slw_str_eqz(key, "parameters"))
             TRY(output_parameters_read(r, o, err));
         else
-            TRY(value_skip(r, err));
+            TRY(slw_jr_skip(r, err));
     }
     if (!o->name.ptr)
         return slw_fail(err, SLW_INVALID, "an output has no name");
@@ -814,12 +336,12 @@ output_read(struct reader *r, struct api_v2_output *o, struct slw_err *err)
 #define OUTPUT_MAX 16
 
 static enum slw_rc
-outputs_read(struct reader *r, struct api_v2_request *q, struct slw_err *err)
+outputs_read(struct slw_jr *r, struct api_v2_request *q, struct slw_err *err)
 {
-    struct walk w = {0};
+    struct slw_jr_walk w = {0};
     q->outputs = SLW_ARENA_NEW(r->a, struct api_v2_output, OUTPUT_MAX);
     for (;;) {
-        TRY(item_next(r, &w, '[', ']', "\"outputs\" must be a list", err));
+        TRY(slw_jr_item(r, &w, '[', ']', "\"outputs\" must be a list", err));
         if (w.done)
             return SLW_OK;
         if (q->output_count == OUTPUT_MAX)
@@ -832,28 +354,28 @@ outputs_read(struct reader *r, struct api_v2_request *q, struct slw_err *err)
 
 /* A text, or a number as its own text. */
 static enum slw_rc
-text_or_number_read(struct reader *r, const char *what, struct slw_str *out,
+text_or_number_read(struct slw_jr *r, const char *what, struct slw_str *out,
                     struct slw_err *err)
 {
-    struct number n;
-    const char c = peek(r);
+    struct slw_jr_number n;
+    const char c = slw_jr_peek(r);
     if (c == '"')
-        return string_read(r, out, err);
-    if (c != '-' && !is_digit(c))
+        return slw_jr_str(r, out, err);
+    if (!slw_jr_starts_number(c))
         return slw_fail(err, SLW_INVALID, "%s must be a text or a number",
                         what);
-    TRY(number_read(r, &n, err));
+    TRY(slw_jr_number(r, &n, err));
     *out = n.text;
     return SLW_OK;
 }
 
 static enum slw_rc
-parameters_read(struct reader *r, struct api_v2_request *q, struct slw_err *err)
+parameters_read(struct slw_jr *r, struct api_v2_request *q, struct slw_err *err)
 {
-    struct walk w = {0};
+    struct slw_jr_walk w = {0};
     struct slw_str key, s;
     for (;;) {
-        TRY(member_next(r, &w, &key, err));
+        TRY(slw_jr_member(r, &w, &key, err));
         if (w.done)
             return SLW_OK;
         if (slw_str_eqz(key, "key")) {
@@ -866,7 +388,7 @@ parameters_read(struct reader *r, struct api_v2_request *q, struct slw_err *err)
         } else if (slw_str_eqz(key, "binary_data_output")) {
             TRY(bool_read(r, key, &q->binary_outputs, err));
         } else {
-            TRY(value_skip(r, err));
+            TRY(slw_jr_skip(r, err));
         }
     }
 }
@@ -874,19 +396,19 @@ parameters_read(struct reader *r, struct api_v2_request *q, struct slw_err *err)
 enum { HAS_ID = 1, HAS_INPUTS = 2, HAS_OUTPUTS = 4, HAS_PARAMS = 8 };
 
 static enum slw_rc
-request_read(struct reader *r, struct api_v2_request *q, struct binary *b,
+request_read(struct slw_jr *r, struct api_v2_request *q, struct binary *b,
              struct slw_err *err)
 {
-    struct walk w = {0};
+    struct slw_jr_walk w = {0};
     struct slw_str key;
     unsigned seen = 0;
     for (;;) {
-        TRY(member_next(r, &w, &key, err));
+        TRY(slw_jr_member(r, &w, &key, err));
         if (w.done)
             break;
         if (slw_str_eqz(key, "id")) {
             TRY(once(&seen, HAS_ID, key, err));
-            TRY(string_read(r, &q->id, err));
+            TRY(slw_jr_str(r, &q->id, err));
         } else if (slw_str_eqz(key, "inputs")) {
             TRY(once(&seen, HAS_INPUTS, key, err));
             TRY(inputs_read(r, q, b, err));
@@ -897,14 +419,14 @@ request_read(struct reader *r, struct api_v2_request *q, struct binary *b,
             TRY(once(&seen, HAS_PARAMS, key, err));
             TRY(parameters_read(r, q, err));
         } else {
-            TRY(value_skip(r, err));
+            TRY(slw_jr_skip(r, err));
         }
     }
     if (!(seen & HAS_INPUTS))
         return slw_fail(err, SLW_INVALID,
                         "the request has no \"inputs\", a list of tensors");
-    if (peek(r) != '\0' || r->p < r->end)
-        return wrong(r, "something stands behind the request", err);
+    if (slw_jr_peek(r) != '\0' || r->p < r->end)
+        return slw_jr_wrong(r, "something stands behind the request", err);
     if (b->left)
         return slw_fail(err, SLW_INVALID,
                         "%zu bytes are left over behind the last tensor",
@@ -929,7 +451,7 @@ api_v2_read(struct api_v2_request *out, struct slw_str body, int64_t json_size,
     if (json_len == 0)
         return slw_fail(err, SLW_INVALID,
                         "the body is empty; send {\"inputs\": [...]}");
-    struct reader r = {
+    struct slw_jr r = {
         .p = body.ptr, .begin = body.ptr, .end = body.ptr + json_len, .a = a};
     struct binary b = {
         .p = r.end, .left = body.len - json_len, .present = json_size > 0};
@@ -975,13 +497,13 @@ integer_put(const struct api_v2_tensor *t, bool negative, uint64_t size,
 }
 
 static enum slw_rc
-number_put(const struct api_v2_tensor *t, const struct number *n, double *out,
-           struct slw_err *err)
+number_put(const struct api_v2_tensor *t, const struct slw_jr_number *n,
+           double *out, struct slw_err *err)
 {
     double v = 0;
     if (TYPES[t->type].is_integer && n->fits && n->exp10 == 0)
         return integer_put(t, n->negative, n->digits, n->text, out, err);
-    if (double_of(n, &v, err) != SLW_OK)
+    if (slw_jr_double(n, &v, err) != SLW_OK)
         return no_fit(t, n->text, err);
     if (TYPES[t->type].is_integer) { /* 1.0, 1e3 */
         if (v != floor(v) || fabs(v) > 9007199254740992.0)
@@ -999,24 +521,24 @@ number_put(const struct api_v2_tensor *t, const struct number *n, double *out,
 }
 
 static enum slw_rc
-element_put(struct reader *r, const struct api_v2_tensor *t,
+element_put(struct slw_jr *r, const struct api_v2_tensor *t,
             const struct sink *s, size_t i, struct slw_err *err)
 {
-    struct number n;
+    struct slw_jr_number n;
     const char c = *r->p;
     if (s->texts) {
         if (c == '"')
-            return string_read(r, &s->texts[i], err);
+            return slw_jr_str(r, &s->texts[i], err);
         return slw_fail(err, SLW_INVALID,
                         "input \"%.*s\": element %zu is not a text",
                         SLW_FMT(t->name), i);
     }
-    if (c != '-' && !is_digit(c))
+    if (!slw_jr_starts_number(c))
         return slw_fail(err, SLW_INVALID,
                         "input \"%.*s\": element %zu is not a number (NaN has "
                         "to be sent in binary)",
                         SLW_FMT(t->name), i);
-    TRY(number_read(r, &n, err));
+    TRY(slw_jr_number(r, &n, err));
     return number_put(t, &n, &s->numbers[i * s->stride], err);
 }
 
@@ -1025,7 +547,7 @@ static enum slw_rc
 list_walk(const struct api_v2_tensor *t, struct slw_arena *a,
           const struct sink *s, struct slw_err *err)
 {
-    struct reader r = {.p = t->data.ptr,
+    struct slw_jr r = {.p = t->data.ptr,
                        .begin = t->data.ptr,
                        .end = t->data.ptr + t->data.len,
                        .a = a};

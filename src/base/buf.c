@@ -55,7 +55,7 @@ room_make(struct slw_buf *b, size_t len)
 }
 
 void
-slw_buf_add(struct slw_buf *b, const void *bytes, size_t len)
+base_buf_add_more(struct slw_buf *b, const void *bytes, size_t len)
 {
     SLW_ASSERT(b);
     if (!room_make(b, len))
@@ -76,12 +76,6 @@ void
 slw_buf_z(struct slw_buf *b, const char *z)
 {
     slw_buf_add(b, z, strlen(z));
-}
-
-void
-slw_buf_char(struct slw_buf *b, char c)
-{
-    slw_buf_add(b, &c, 1);
 }
 
 void
@@ -126,9 +120,15 @@ slw_buf_f64(struct slw_buf *b, double v)
 void
 slw_buf_i64(struct slw_buf *b, int64_t v)
 {
-    char text[24];
-    int len = snprintf(text, sizeof text, "%lld", (long long)v);
-    slw_buf_add(b, text, (size_t)len);
+    char text[24], *end = text + sizeof text, *p = end;
+    uint64_t size = v < 0 ? 0 - (uint64_t)v : (uint64_t)v;
+    do {
+        *--p = (char)('0' + size % 10);
+        size /= 10;
+    } while (size);
+    if (v < 0)
+        *--p = '-';
+    slw_buf_add(b, p, (size_t)(end - p));
 }
 
 struct slw_str

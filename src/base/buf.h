@@ -25,10 +25,27 @@ void slw_buf_init(struct slw_buf *b, size_t limit_size);
 void slw_buf_done(struct slw_buf *b);
 /* Empty again; keeps the memory. */
 void slw_buf_clear(struct slw_buf *b);
-void slw_buf_add(struct slw_buf *b, const void *bytes, size_t len);
+/* slw_buf_add() where there is no room yet. */
+void base_buf_add_more(struct slw_buf *b, const void *bytes, size_t len);
+static inline void
+slw_buf_add(struct slw_buf *b, const void *bytes, size_t len)
+{
+    if (b->overflow || len >= b->cap - b->len) {
+        base_buf_add_more(b, bytes, len);
+        return;
+    }
+    if (len)
+        memcpy(b->ptr + b->len, bytes, len);
+    b->len += len;
+    b->ptr[b->len] = '\0';
+}
 void slw_buf_str(struct slw_buf *b, struct slw_str s);
 void slw_buf_z(struct slw_buf *b, const char *z);
-void slw_buf_char(struct slw_buf *b, char c);
+static inline void
+slw_buf_char(struct slw_buf *b, char c)
+{
+    slw_buf_add(b, &c, 1);
+}
 SLW_PRINTF(2, 3)
 void slw_buf_printf(struct slw_buf *b, const char *fmt, ...);
 SLW_PRINTF(2, 0)

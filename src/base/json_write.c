@@ -10,7 +10,7 @@
 
 /* ---- scalars ---- */
 
-static bool
+static inline bool
 is_plain(char c)
 {
     return (unsigned char)c >= 0x20 && (unsigned char)c < 0x80 && c != '"' &&

@@ -246,59 +246,6 @@ slw_str_f64(struct slw_str s, double *out, struct slw_err *err)
     return SLW_OK;
 }
 
-/* |v| in 1e-4 .. 1e15 that is m / 10^k for a small k: the digits of m are the
- * shortest text, and reading them divides once, which gave v back here. */
-static size_t
-f64_text_few_digits(double v, char *buf)
-{
-    double size = fabs(v);
-    for (int k = 0; k <= 6; k++) {
-        double scaled = nearbyint(size * POW10[k]);
-        if (scaled >= 1e15)
-            return 0;
-        if (scaled / POW10[k] != size)
-            continue;
-        int64_t m = (int64_t)scaled, unit = (int64_t)POW10[k];
-        int len = k == 0
-                      ? snprintf(buf, SLW_F64_TEXT_SIZE, "%s%lld",
-                                 signbit(v) ? "-" : "", (long long)m)
-                      : snprintf(buf, SLW_F64_TEXT_SIZE, "%s%lld.%0*lld",
-                                 signbit(v) ? "-" : "", (long long)(m / unit),
-                                 k, (long long)(m % unit));
-        return (size_t)len;
-    }
-    return 0;
-}
-
-size_t
-slw_f64_text(double v, char buf[static SLW_F64_TEXT_SIZE])
-{
-    const char *word = NULL;
-    if (isnan(v))
-        word = "NaN";
-    else if (isinf(v))
-        word = v > 0 ? "Infinity" : "-Infinity";
-    if (word) {
-        memcpy(buf, word, strlen(word) + 1);
-        return strlen(word);
-    }
-    double size = fabs(v);
-    if (v == 0 || (size >= 1e-4 && size < 1e15)) {
-        size_t len = f64_text_few_digits(v, buf);
-        if (len)
-            return len;
-    }
-    /* 15 digits always survive, 17 always suffice; %g drops zeros at the end.
-     * Subnormals hold fewer, so that even one may be enough. */
-    int len = 0;
-    for (int digits = size < DBL_MIN ? 1 : 15; digits <= 17; digits++) {
-        len = snprintf(buf, SLW_F64_TEXT_SIZE, "%.*g", digits, v);
-        if (digits == 17 || strtod(buf, NULL) == v)
-            break;
-    }
-    return (size_t)len;
-}
-
 size_t
 base_utf8_at(const char *p, size_t n)
 {

@@ -366,7 +366,12 @@ void
 net_exchange_handle(struct net_exchange *x)
 {
     struct slw_err err = {0};
+    x->deferred = false;
     enum slw_rc rc = x->req.route->fn(&x->req, &x->res, &err);
+    if (x->deferred) {
+        SLW_ASSERT(rc == SLW_OK);
+        return; /* x is another thread's, or done already */
+    }
     if (rc != SLW_OK) {
         err.rc = rc;
         net_answer_error(x, &err, 0);
@@ -399,7 +404,7 @@ whole(struct net_exchange *x)
         return fail_now(x, &err);
     if (x->req.route->flags & SLW_ROUTE_HOT) {
         net_exchange_handle(x);
-        return net_answer_send(x);
+        return x->deferred ? MHD_YES : net_answer_send(x);
     }
     if (net_pool_submit(&x->http->pool, x, &err) != SLW_OK)
         return fail_now(x, &err);

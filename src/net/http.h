@@ -155,6 +155,20 @@ SLW_MUST_USE enum slw_rc slw_http_query_i64(const struct slw_http_req *req,
                                             int64_t *out, struct slw_err *err);
 /* Request header, case-insensitive; ptr NULL when absent. */
 struct slw_str slw_http_head(const struct slw_http_req *req, const char *name);
+/* In a HOT handler: the answer comes later, from another thread.  From the
+ * moment the request was handed to that thread it and its answer are that
+ * thread's; the handler returns SLW_OK at once and touches neither.
+ * Errors BUSY: the server is stopping */
+SLW_MUST_USE enum slw_rc slw_http_defer(struct slw_http_req *req,
+                                        struct slw_err *err);
+/* Ends what slw_http_defer() began, from any thread: answers with what stands
+ * in `res`, or with the error when rc is not SLW_OK. */
+void slw_http_answer(struct slw_http_req *req, enum slw_rc rc,
+                     const struct slw_err *err);
+/* The answer that belongs to a request, to be filled before
+ * slw_http_answer(). */
+struct slw_http_res *slw_http_res_of(struct slw_http_req *req);
+
 /* True once slw_http_stop() was called: a handler that waits for something
  * looks at this now and then and ends early. */
 bool slw_http_closing(const struct slw_http_req *req);

@@ -3,7 +3,8 @@
  * The life of a request, which is the life of its `struct net_exchange`:
  *
  *   NEW --head accepted--> BODY --whole--> WORK --handler done--> DONE -> SENT
- *    |                      |   (HOT: handler runs at once, on the loop)
+ *    |                      |   (HOT: handler runs at once, on the loop, and
+ *    |                      |   may leave the answer to a thread of its choice)
  *    |                      +--too large--> LINGER (answered by hand; the rest
  *    |                                      of the body is thrown away)
  *    +--refused, small body--> DISCARD --whole--> SENT
@@ -84,7 +85,8 @@ struct net_exchange {
     struct MHD_Connection *mhd;
     struct net_conn *conn;
     enum net_stage stage;
-    bool counted; /* in http->in_flight */
+    bool counted;  /* in http->in_flight */
+    bool deferred; /* the answer comes by slw_http_answer() */
     bool is_head;
     struct slw_http_req req;
     struct slw_http_res res;
@@ -117,6 +119,7 @@ struct net_pool {
     size_t queued, queue_max;
     int idle_count, thread_count, thread_max;
     pthread_t *threads;
+    size_t deferred_count; /* suspended, and answered by other threads */
     bool closed;
 };
 

@@ -7,7 +7,8 @@
  * The connection is suspended and the exchange queued under one lock, so that
  * no worker resumes what is not suspended yet; and after the pool is closed,
  * under the same lock, nothing is suspended any more, which is what
- * libmicrohttpd needs before it may be stopped. */
+ * libmicrohttpd needs before it may be stopped.  The same count and lock hold
+ * what hot handlers leave to other threads (the writer of group commits). */
 #include <limits.h>
 #include <signal.h>
 
@@ -119,6 +120,52 @@ net_pool_submit(struct net_pool *p, struct net_exchange *x, struct slw_err *err)
                            "again in a moment");
 }
 
+enum slw_rc
+slw_http_defer(struct slw_http_req *req, struct slw_err *err)
+{
+    struct net_exchange *x = req->conn;
+    struct net_pool *p = &x->http->pool;
+    SLW_ASSERT(req->route->flags & SLW_ROUTE_HOT);
+    pthread_mutex_lock(&p->lock);
+    const bool ok = !p->closed;
+    if (ok) {
+        p->deferred_count++;
+        x->stage = NET_X_WORK;
+        x->deferred = true;
+        MHD_suspend_connection(x->mhd);
+    }
+    pthread_mutex_unlock(&p->lock);
+    return ok ? SLW_OK : slw_fail(err, SLW_BUSY, "the server is stopping");
+}
+
+struct slw_http_res *
+slw_http_res_of(struct slw_http_req *req)
+{
+    struct net_exchange *x = req->conn;
+    return &x->res;
+}
+
+void
+slw_http_answer(struct slw_http_req *req, enum slw_rc rc,
+                const struct slw_err *err)
+{
+    struct net_exchange *x = req->conn;
+    struct net_pool *p = &x->http->pool;
+    if (rc != SLW_OK) {
+        struct slw_err copy = *err;
+        copy.rc = rc;
+        net_answer_error(x, &copy, 0);
+    }
+    net_answer_build(x);
+    x->stage = NET_X_DONE;
+    MHD_resume_connection(x->mhd); /* x is the loop's again */
+    pthread_mutex_lock(&p->lock);
+    p->deferred_count--;
+    if (p->closed && p->deferred_count == 0)
+        pthread_cond_broadcast(&p->more);
+    pthread_mutex_unlock(&p->lock);
+}
+
 void
 net_pool_close(struct net_pool *p)
 {
@@ -142,6 +189,10 @@ net_pool_close(struct net_pool *p)
     for (int i = 0; i < p->thread_count; i++)
         pthread_join(p->threads[i], NULL);
     p->thread_count = 0;
+    pthread_mutex_lock(&p->lock);
+    while (p->deferred_count > 0)
+        pthread_cond_wait(&p->more, &p->lock);
+    pthread_mutex_unlock(&p->lock);
 }
 
 void

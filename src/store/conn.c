@@ -19,7 +19,7 @@ static const char SQL_SETTINGS[] = "PRAGMA page_size = 8192;"
                                    "PRAGMA journal_size_limit = 67108864;";
 static const char SQL_RELAXED[] = "PRAGMA synchronous = OFF;";
 static const char SQL_WRITER[] = "PRAGMA cache_size = -16384;";
-static const char SQL_READER[] = "PRAGMA cache_size = -2048;"
+static const char SQL_READER[] = "PRAGMA cache_size = -16384;"
                                  "PRAGMA query_only = ON;";
 
 static pthread_once_t library_once = PTHREAD_ONCE_INIT;
@@ -196,6 +196,7 @@ store_conn_free(struct store_conn *c)
     (void)sqlite3_close_v2(c->db);
     slw_free(c->cache);
     slw_free(c->cache_sql);
+    store_memo_forget(&c->memo);
     slw_free(c);
 }
 
@@ -204,6 +205,7 @@ store_conn_rollback(struct store_conn *c)
 {
     if (!sqlite3_get_autocommit(c->db))
         (void)sqlite3_exec(c->db, "ROLLBACK", NULL, NULL, NULL);
+    store_memo_undo(&c->memo);
 }
 
 /* ---- statements ---- */

@@ -103,6 +103,14 @@ struct slw_str slw_col_dup(struct slw_stmt *st, int at, struct slw_arena *a);
 int64_t slw_tx_last_id(struct slw_tx *tx);
 int64_t slw_tx_changes(struct slw_tx *tx);
 
+/* ---- names remembered, in a write transaction ---- */
+/* The number a name stands for, in rows that never change and are never
+ * removed once they are written (track_key); told only while what was
+ * remembered is in the database, or in this transaction.
+ * Out  false: not remembered */
+bool slw_tx_recall(struct slw_tx *tx, struct slw_str name, int64_t *out);
+void slw_tx_remember(struct slw_tx *tx, struct slw_str name, int64_t value);
+
 /* ---- group commit ---- */
 /* One operation; runs on the writer thread inside a savepoint of its own: a
  * failure undoes this operation only. */
@@ -113,6 +121,22 @@ typedef enum slw_rc (*slw_group_fn)(struct slw_tx *tx, void *ctx,
  * Errors BUSY: the queue is full (SLW_GROUP_QUEUE_MAX); IO; fn's own. */
 SLW_MUST_USE enum slw_rc slw_store_group(struct slw_store *s, slw_group_fn fn,
                                          void *ctx, struct slw_err *err);
+/* The same without waiting.  Owner: the caller until queued; from then on the
+ * writer thread, which calls `then` when the transaction is on disk (or lost)
+ * and does not touch the operation afterwards; `then` must not wait. */
+struct slw_group_op {
+    slw_group_fn fn;
+    void *ctx;
+    void (*then)(void *ctx, enum slw_rc rc, const struct slw_err *err);
+    /* ---- the store's ---- */
+    struct slw_group_op *next;
+    struct slw_err err;
+    enum slw_rc rc;
+};
+/* Errors BUSY: as above; `then` is not called. */
+SLW_MUST_USE enum slw_rc slw_store_group_later(struct slw_store *s,
+                                               struct slw_group_op *op,
+                                               struct slw_err *err);
 #define SLW_GROUP_QUEUE_MAX 65536
 
 /* ---- small settings of the whole store ---- */

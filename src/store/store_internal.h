@@ -34,6 +34,18 @@ struct store_cached {
     bool in_use;
 };
 
+/* Names and their numbers; see memo.c. */
+struct store_memo_slot {
+    struct slw_str name; /* ptr NULL: free */
+    int64_t value;
+};
+struct store_memo {
+    struct store_memo_slot *slots; /* NULL: none yet */
+    size_t count;
+    struct slw_arena arena;
+    bool is_fresh; /* something of the present transaction is in it */
+};
+
 /* One connection.  Owner: the transaction that holds it. */
 struct store_conn {
     sqlite3 *db;
@@ -45,6 +57,7 @@ struct store_conn {
     size_t live_count; /* statements prepared and not done */
     int64_t busy_since_ns;
     struct store_conn *next; /* idle readers */
+    struct store_memo memo;  /* the writer only */
 };
 
 /* A thread that waits for the write connection.  Owner: write.mutex. */
@@ -64,17 +77,6 @@ struct store_write_lock {
     struct store_waiter *last;
 };
 
-/* One operation of a group commit.  Owner: the caller until queued, then the
- * writer thread until `done` is posted. */
-struct store_op {
-    slw_group_fn fn;
-    void *ctx;
-    struct slw_err *err;
-    enum slw_rc rc;
-    sem_t done;
-    struct store_op *next;
-};
-
 /* Owner: mutex, but for the fields below the line. */
 struct store_group {
     pthread_mutex_t mutex;
@@ -85,8 +87,8 @@ struct store_group {
     bool asleep; /* the writer waits for `wanted_count` operations */
     size_t wanted_count;
     size_t queued_count;
-    struct store_op *first;
-    struct store_op *last;
+    struct slw_group_op *first;
+    struct slw_group_op *last;
     /* ---- the writer thread's own ---- */
     int64_t commit_ns;        /* recent average of one commit */
     size_t outstanding_count; /* callers that waited at the last commit */
@@ -123,6 +125,9 @@ enum slw_rc store_conn_fail(struct store_conn *c, int rc, const char *what,
                             struct slw_err *err);
 /* Undo and end whatever transaction is open. */
 void store_conn_rollback(struct store_conn *c);
+void store_memo_forget(struct store_memo *m);
+/* After a rollback, of a savepoint too. */
+void store_memo_undo(struct store_memo *m);
 
 /* migrate.c */
 enum slw_rc store_migrate(struct slw_store *s, bool fresh, struct slw_err *err);

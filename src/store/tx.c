@@ -227,6 +227,8 @@ slw_tx_commit(struct slw_tx *tx, struct slw_err *err)
     }
     store_conn_settle(tx->db);
     const enum slw_rc rc = run_sql(tx, SQL_COMMIT, "cannot commit", err);
+    if (rc == SLW_OK)
+        ((struct store_conn *)tx->db)->memo.is_fresh = false;
     slw_tx_done(tx); /* after a commit there is nothing to undo */
     return rc;
 }

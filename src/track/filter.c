@@ -363,8 +363,8 @@ slw_sql_i64(struct slw_sql *q, int64_t v)
     *bind_next(q) = (struct slw_sql_bind){.kind = SLW_BIND_I64, .i = v};
 }
 
-static void
-add_f64(struct slw_sql *q, double v)
+void
+slw_sql_f64(struct slw_sql *q, double v)
 {
     *bind_next(q) = (struct slw_sql_bind){.kind = SLW_BIND_F64, .f = v};
 }
@@ -440,7 +440,7 @@ slw_sql_compare_number(struct slw_sql *q, const char *column,
     slw_sql_add(q, " ");
     slw_sql_add(q, c->op == SLW_OP_NE ? "IS NOT" : slw_filter_op_name(c->op));
     slw_sql_add(q, " ");
-    add_f64(q, c->number);
+    slw_sql_f64(q, c->number);
 }
 
 enum slw_rc

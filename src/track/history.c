@@ -1,17 +1,9 @@
-/* history.c -- reading back what runs logged: every point of a metric, and
- * the latest values, params and tags of a run.
- *
- * Points lie packed in one row a call, all rows of a run side by side, so a
- * history is one scan over the run.  Duplicates are dropped here: identity of
- * a point is (at_ms, step, value). */
+/* history.c -- reading back what runs logged: the points of a metric, and
+ * the latest values, params and tags of a run. */
 #include <math.h>
 
 #include "track/track_internal.h"
 
-#include "base/bytes.h"
-
-static const char SQL_POINTS[] =
-    "SELECT points FROM track_point WHERE id >= ?1 AND id < ?2 ORDER BY id";
 static const char SQL_LATEST[] =
     "SELECT key, value, at_ms, step FROM track_metric WHERE run = ?1";
 static const char SQL_PARAMS[] =
@@ -19,37 +11,40 @@ static const char SQL_PARAMS[] =
 static const char SQL_TAGS[] =
     "SELECT key, value FROM track_tag WHERE run = ?1";
 
-static double
-sortable(double v)
+enum slw_rc
+slw_track_history_page(struct slw_tx *tx, struct slw_str run_id,
+                       struct slw_str key, size_t offset, size_t limit,
+                       struct slw_arena *a, struct slw_metric **out,
+                       size_t *out_count, size_t *out_total,
+                       struct slw_err *err)
 {
-    return isnan(v) ? 0 : v;
-}
-
-static int
-by_time(const void *va, const void *vb)
-{
-    const struct slw_metric *a = va, *b = vb;
-    if (a->at_ms != b->at_ms)
-        return a->at_ms < b->at_ms ? -1 : 1;
-    if (a->step != b->step)
-        return a->step < b->step ? -1 : 1;
-    double x = sortable(a->value), y = sortable(b->value);
-    if (x != y)
-        return x < y ? -1 : 1;
-    return (isnan(a->value) != 0) - (isnan(b->value) != 0);
-}
-
-/* Sorts and drops what is there twice; the number left. */
-static size_t
-tidy(struct slw_metric *points, size_t count)
-{
-    size_t kept = 0;
-    qsort(points, count, sizeof(*points), by_time);
-    for (size_t i = 0; i < count; i++) {
-        if (kept == 0 || by_time(&points[kept - 1], &points[i]) != 0)
-            points[kept++] = points[i];
-    }
-    return kept;
+    int64_t run = 0, key_id = -1;
+    size_t total = 0;
+    TRY(track_run_number(tx, run_id, false, &run, err));
+    TRY(track_key_find(tx, key, &key_id, err));
+    SLW_AUTO(slw_buf, found); /* doubles on the heap, not in the arena */
+    slw_buf_init(&found, SLW_TRACK_HISTORY_MAX * sizeof(struct track_point));
+    if (key_id >= 0)
+        TRY(track_points_read(tx, run, key_id, offset, limit, &found, &total,
+                              err));
+    const struct track_point *p = (const struct track_point *)(void *)found.ptr;
+    const size_t count = found.len / sizeof(*p);
+    if (slw_arena_room(a) < (count + 1) * sizeof(struct slw_metric) + key.len)
+        return slw_fail(err, SLW_LIMIT,
+                        "metric '%.*s' has %zu points: too many for one "
+                        "answer, ask with max_results",
+                        SLW_FMT(key), count);
+    const struct slw_str name = slw_arena_str(a, key);
+    struct slw_metric *points = SLW_ARENA_NEW(a, struct slw_metric, count + 1);
+    for (size_t i = 0; i < count; i++)
+        points[i] = (struct slw_metric){.key = name,
+                                        .value = p[i].value,
+                                        .at_ms = p[i].at_ms,
+                                        .step = p[i].step};
+    *out = points;
+    *out_count = count;
+    *out_total = total;
+    return SLW_OK;
 }
 
 enum slw_rc
@@ -57,48 +52,9 @@ slw_track_history(struct slw_tx *tx, struct slw_str run_id, struct slw_str key,
                   struct slw_arena *a, struct slw_metric **out,
                   size_t *out_count, struct slw_err *err)
 {
-    int64_t run = 0, key_id = -1;
-    TRY(track_run_number(tx, run_id, false, &run, err));
-    TRY(track_key_find(tx, key, &key_id, err));
-    struct slw_str name = slw_arena_str(a, key);
-    SLW_AUTO(slw_buf, found); /* doubles on the heap, not in the arena */
-    slw_buf_init(&found, SLW_TRACK_HISTORY_MAX * sizeof(struct slw_metric));
-    SLW_AUTO(slw_stmt, st);
-    bool row = key_id >= 0;
-    TRY(slw_stmt_prepare(&st, tx, SQL_POINTS, err));
-    slw_stmt_i64(&st, 1, run << TRACK_POINT_SEQ_BITS);
-    slw_stmt_i64(&st, 2, (run + 1) << TRACK_POINT_SEQ_BITS);
-    while (row) {
-        TRY(slw_stmt_step(&st, &row, err));
-        if (!row)
-            break;
-        struct slw_str blob = slw_col_blob(&st, 0);
-        const uint8_t *p = (const uint8_t *)blob.ptr;
-        for (size_t i = 0; i + TRACK_POINT_SIZE <= blob.len;
-             i += TRACK_POINT_SIZE) {
-            if (slw_get_u32(p + i) != (uint32_t)key_id)
-                continue;
-            uint64_t bits = slw_get_u64(p + i + 4);
-            struct slw_metric m = {.key = name,
-                                   .at_ms = (int64_t)slw_get_u64(p + i + 12),
-                                   .step = (int64_t)slw_get_u64(p + i + 20)};
-            memcpy(&m.value, &bits, sizeof(m.value));
-            slw_buf_add(&found, &m, sizeof(m));
-        }
-    }
-    TRY(slw_buf_check(&found, err));
-    size_t count = found.len / sizeof(struct slw_metric);
-    if (slw_arena_room(a) < found.len + 64)
-        return slw_fail(err, SLW_LIMIT,
-                        "metric '%.*s' has %zu points: too many for one "
-                        "answer, ask with max_results",
-                        SLW_FMT(key), count);
-    struct slw_metric *points = SLW_ARENA_NEW(a, struct slw_metric, count + 1);
-    if (count)
-        memcpy(points, found.ptr, found.len);
-    *out_count = tidy(points, count);
-    *out = points;
-    return SLW_OK;
+    size_t total = 0;
+    return slw_track_history_page(tx, run_id, key, 0, SLW_TRACK_HISTORY_MAX, a,
+                                  out, out_count, &total, err);
 }
 
 static int

@@ -1,21 +1,14 @@
 /* log.c -- what runs write while they live: params once, metric points,
  * tags.  This is the hot path.
  *
- * One call appends one row: its points packed, 28 bytes each.  Of the call's
- * points only the greatest of each metric by (step, at_ms, value) is taken to
- * track_metric, and replaces what stands there only if it is greater; so the
- * same point sent twice changes nothing. */
+ * A call's points go to points.c.  Of them only the greatest of each metric by
+ * (step, at_ms, value) is taken to track_metric, and replaces what stands there
+ * only if it is greater; so the same point sent twice changes nothing. */
 #include <float.h>
 #include <math.h>
 
 #include "track/track_internal.h"
 
-#include "base/bytes.h"
-
-static const char SQL_POINT_LAST[] =
-    "SELECT max(id) FROM track_point WHERE id >= ?1 AND id < ?2";
-static const char SQL_POINT_ADD[] =
-    "INSERT INTO track_point(id, points) VALUES(?1, ?2)";
 static const char SQL_LATEST_PUT[] =
     "INSERT INTO track_metric(run, key, value, at_ms, step)"
     " VALUES(?1, ?2, ?3, ?4, ?5) ON CONFLICT(run, key) DO UPDATE SET"
@@ -33,12 +26,6 @@ static const char SQL_TAG_PUT[] =
     " ON CONFLICT(run, key) DO UPDATE SET value = excluded.value";
 static const char SQL_NAME_PUT[] =
     "UPDATE track_run SET name = ?2 WHERE number = ?1";
-
-struct point {
-    int64_t key;
-    double value;
-    int64_t at_ms, step;
-};
 
 /* ---- params ---- */
 
@@ -178,49 +165,10 @@ track_tags_put(struct slw_tx *tx, int64_t run, const struct slw_kv *tags,
 
 /* ---- metrics ---- */
 
-static void
-pack(const struct point *p, uint8_t *to)
-{
-    uint64_t bits;
-    memcpy(&bits, &p->value, sizeof(bits));
-    slw_put_u32(to, (uint32_t)p->key);
-    slw_put_u64(to + 4, bits);
-    slw_put_u64(to + 12, (uint64_t)p->at_ms);
-    slw_put_u64(to + 20, (uint64_t)p->step);
-}
-
-static enum slw_rc
-points_append(struct slw_tx *tx, int64_t run, const struct point *points,
-              size_t count, struct slw_arena *a, struct slw_err *err)
-{
-    int64_t first = run << TRACK_POINT_SEQ_BITS;
-    int64_t end = (run + 1) << TRACK_POINT_SEQ_BITS;
-    SLW_AUTO(slw_stmt, last);
-    bool row = false;
-    TRY(slw_stmt_prepare(&last, tx, SQL_POINT_LAST, err));
-    slw_stmt_i64(&last, 1, first);
-    slw_stmt_i64(&last, 2, end);
-    TRY(slw_stmt_step(&last, &row, err));
-    int64_t id = slw_col_null(&last, 0) ? first : slw_col_i64(&last, 0) + 1;
-    slw_stmt_reset(&last);
-    if (id >= end)
-        return slw_fail(err, SLW_LIMIT,
-                        "a run may log metrics at most %d times",
-                        1 << TRACK_POINT_SEQ_BITS);
-    uint8_t *bytes = slw_arena_alloc_many(a, TRACK_POINT_SIZE, count);
-    for (size_t i = 0; i < count; i++)
-        pack(&points[i], bytes + i * TRACK_POINT_SIZE);
-    SLW_AUTO(slw_stmt, add);
-    TRY(slw_stmt_prepare(&add, tx, SQL_POINT_ADD, err));
-    slw_stmt_i64(&add, 1, id);
-    slw_stmt_blob(&add, 2, bytes, count * TRACK_POINT_SIZE);
-    return slw_stmt_run(&add, err);
-}
-
 static int
 by_key_then_age(const void *va, const void *vb)
 {
-    const struct point *a = va, *b = vb;
+    const struct track_point *a = va, *b = vb;
     if (a->key != b->key)
         return a->key < b->key ? -1 : 1;
     if (a->step != b->step)
@@ -233,8 +181,8 @@ by_key_then_age(const void *va, const void *vb)
 }
 
 static enum slw_rc
-latest_put(struct slw_tx *tx, int64_t run, struct point *points, size_t count,
-           struct slw_err *err)
+latest_put(struct slw_tx *tx, int64_t run, struct track_point *points,
+           size_t count, struct slw_err *err)
 {
     qsort(points, count, sizeof(*points), by_key_then_age);
     SLW_AUTO(slw_stmt, put);
@@ -260,7 +208,7 @@ metrics_put(struct slw_tx *tx, int64_t run, const struct slw_metric *metrics,
         return SLW_OK;
     SLW_AUTO(slw_arena, a);
     SLW_AUTO(slw_stmt, find);
-    struct point *points = SLW_ARENA_NEW(&a, struct point, count);
+    struct track_point *points = SLW_ARENA_NEW(&a, struct track_point, count);
     TRY(track_key_find_prepare(tx, &find, err));
     for (size_t i = 0; i < count; i++) {
         const struct slw_metric *m = &metrics[i];
@@ -273,8 +221,8 @@ metrics_put(struct slw_tx *tx, int64_t run, const struct slw_metric *metrics,
         points[i].at_ms = m->at_ms;
         points[i].step = m->step;
     }
-    TRY(points_append(tx, run, points, count, &a, err));
-    return latest_put(tx, run, points, count, err);
+    TRY(latest_put(tx, run, points, count, err));
+    return track_points_add(tx, run, points, count, &a, err);
 }
 
 static enum slw_rc

@@ -1,20 +1,29 @@
 /* search.c -- finding runs: a filter and an order become one SELECT over
  * track_run, with EXISTS for each metric, param or tag it asks about.
  *
- * The planner is not trusted with the one choice that matters: when a filter
- * says that a param, tag or metric equals a value, and few runs have that
- * value, the smallest such set drives the query (CROSS JOIN fixes the order);
- * otherwise the runs of the experiments are walked, newest first. */
+ * The planner is not trusted with the one choice that matters: where to begin.
+ * 1. A clause that few runs satisfy (a param or tag that equals a value, a
+ *    metric in a range) drives the query: CROSS JOIN fixes the order.
+ * 2. Else the runs are walked in the order asked for, but only the first
+ *    WALK_MAX of it; usually they fill the page.
+ * 3. Else the smallest of the sets of 1, however large, or all runs. */
 #include "track/track_internal.h"
 
-#define DRIVER_MAX 20000 /* rows; a larger set is no help */
+struct track_search_limits track_search_limits = {
+    .driver_max = 20000, .driver_count_max = 200000, .walk_max = 20000};
 
-static const char SQL_PARAM_COUNT[] =
-    "SELECT count(*) FROM (SELECT 1 FROM track_param WHERE key = ?1"
-    " AND value = ?2 LIMIT 20001)";
-static const char SQL_TAG_COUNT[] =
-    "SELECT count(*) FROM (SELECT 1 FROM track_tag WHERE key = ?1"
-    " AND value = ?2 LIMIT 20001)";
+static const char SQL_RUN[] =
+    "SELECT " TRACK_RUN_COLUMNS " FROM track_run r WHERE r.number = ?1";
+static const char SQL_START_EDGE[] =
+    "SELECT start_ms FROM track_run WHERE experiment_id = ?1 AND deleted = ?2"
+    " ORDER BY start_ms DESC LIMIT 1 OFFSET ?3";
+/* NaN (NULL) counts as behind all numbers. */
+static const char SQL_LOW_EDGE[] =
+    "SELECT value FROM track_metric WHERE key = ?1 AND value IS NOT NULL"
+    " ORDER BY value LIMIT 1 OFFSET ?2";
+static const char SQL_HIGH_EDGE[] =
+    "SELECT value FROM track_metric WHERE key = ?1 AND value IS NOT NULL"
+    " ORDER BY value DESC LIMIT 1 OFFSET ?2";
 
 static const char STATUS_TEXT[] =
     "(CASE r.status WHEN 1 THEN 'RUNNING' WHEN 2 THEN 'SCHEDULED'"
@@ -40,6 +49,9 @@ static const struct attribute {
     {"experiment_id", "r.experiment_id", true, false, false},
 };
 
+/* The rows of the order's beginning, for step 2. */
+enum walk_kind { WALK_NONE, WALK_START, WALK_METRIC };
+
 struct plan {
     struct slw_tx *tx;
     struct slw_sql sql;
@@ -47,7 +59,10 @@ struct plan {
     struct slw_order *orders;
     size_t order_count;
     const struct slw_filter_clause *driver; /* NULL: walk the runs */
-    const char *driver_table;
+    int64_t driver_count;                   /* runs it leaves, or a bound */
+    enum walk_kind walk;
+    double edge_value; /* only what stands strictly before it */
+    int64_t edge_ms;
 };
 
 static void
@@ -76,34 +91,143 @@ bad_attribute(struct slw_str key, struct slw_err *err)
                     SLW_FMT(key));
 }
 
-/* ---- which set drives ---- */
+/* ---- where to begin ---- */
 
-static enum slw_rc
-driver_pick(struct plan *p, struct slw_err *err)
+static const char *
+value_table(enum track_entity entity)
 {
-    int64_t best = DRIVER_MAX + 1;
+    return entity == TRACK_METRIC  ? "track_metric"
+           : entity == TRACK_PARAM ? "track_param"
+                                   : "track_tag";
+}
+
+/* Could the clause drive?  Its set is one range of an index then. */
+static enum slw_rc
+may_drive(const struct slw_filter_clause *c, bool *out, struct slw_err *err)
+{
+    enum track_entity entity;
+    TRY(track_entity_of(c->entity, &entity, err));
+    if (entity == TRACK_METRIC)
+        *out = c->is_number && c->op != SLW_OP_NE && c->op != SLW_OP_IS_NULL &&
+               c->op != SLW_OP_NOT_NULL;
+    else
+        *out = (entity == TRACK_PARAM || entity == TRACK_TAG) &&
+               c->op == SLW_OP_EQ && !c->is_number;
+    return SLW_OK;
+}
+
+/* "<alias>.key = k AND <alias>.value <op> v" */
+static enum slw_rc
+add_value_range(struct slw_sql *sql, struct slw_tx *tx, const char *alias,
+                const struct slw_filter_clause *c, struct slw_err *err)
+{
+    enum track_entity entity;
+    int64_t key = -1;
+    char column[16];
+    TRY(track_entity_of(c->entity, &entity, err));
+    TRY(track_key_find(tx, c->key, &key, err));
+    snprintf(column, sizeof(column), "%s.value", alias);
+    slw_buf_printf(&sql->text, "%s.key = ", alias);
+    slw_sql_i64(sql, key);
+    slw_sql_add(sql, " AND ");
+    if (entity == TRACK_METRIC)
+        slw_sql_compare_number(sql, column, c);
+    else
+        slw_sql_compare_text(sql, column, c);
+    return SLW_OK;
+}
+
+/* Rows of the clause's set, counted up to count_max. */
+static enum slw_rc
+set_count(struct plan *p, const struct slw_filter_clause *c, int64_t count_max,
+          int64_t *out, struct slw_err *err)
+{
+    enum track_entity entity;
+    bool row = false;
+    SLW_AUTO(slw_sql, sql);
+    SLW_AUTO(slw_stmt, st);
+    slw_sql_init(&sql, p->sql.arena);
+    TRY(track_entity_of(c->entity, &entity, err));
+    slw_buf_printf(&sql.text, "SELECT count(*) FROM (SELECT 1 FROM %s d WHERE ",
+                   value_table(entity));
+    TRY(add_value_range(&sql, p->tx, "d", c, err));
+    slw_sql_add(&sql, " LIMIT ");
+    slw_sql_i64(&sql, count_max);
+    slw_sql_add(&sql, ")");
+    TRY(slw_sql_prepare(&sql, p->tx, &st, err));
+    TRY(slw_stmt_step(&st, &row, err));
+    *out = row ? slw_col_i64(&st, 0) : 0;
+    return SLW_OK;
+}
+
+/* The clause with the smallest set below count_max. */
+static enum slw_rc
+driver_pick(struct plan *p, int64_t count_max, struct slw_err *err)
+{
+    p->driver = NULL;
+    p->driver_count = count_max;
     for (size_t i = 0; i < p->filter.count; i++) {
         const struct slw_filter_clause *c = &p->filter.clauses[i];
-        enum track_entity entity;
-        int64_t key = -1;
-        TRY(track_entity_of(c->entity, &entity, err));
-        bool param = entity == TRACK_PARAM;
-        if (c->op != SLW_OP_EQ || c->is_number ||
-            (!param && entity != TRACK_TAG))
-            continue;
-        TRY(track_key_find(p->tx, c->key, &key, err));
-        SLW_AUTO(slw_stmt, st);
-        bool row = false;
-        TRY(slw_stmt_prepare(&st, p->tx,
-                             param ? SQL_PARAM_COUNT : SQL_TAG_COUNT, err));
-        slw_stmt_i64(&st, 1, key);
-        slw_stmt_str(&st, 2, c->text);
-        TRY(slw_stmt_step(&st, &row, err));
-        if (row && slw_col_i64(&st, 0) < best) {
-            best = slw_col_i64(&st, 0);
+        bool may = false;
+        int64_t count = 0;
+        TRY(may_drive(c, &may, err));
+        if (may)
+            TRY(set_count(p, c, p->driver_count, &count, err));
+        if (may && count < p->driver_count) {
             p->driver = c;
-            p->driver_table = param ? "track_param" : "track_tag";
+            p->driver_count = count;
         }
+    }
+    return SLW_OK;
+}
+
+static enum slw_rc
+start_edge(struct plan *p, const struct slw_track_query *q, struct slw_err *err)
+{
+    bool row = false;
+    SLW_AUTO(slw_stmt, st);
+    if (q->every_experiment || q->experiment_count != 1 ||
+        q->view == SLW_VIEW_ALL)
+        return SLW_OK;
+    TRY(slw_stmt_prepare(&st, p->tx, SQL_START_EDGE, err));
+    slw_stmt_i64(&st, 1, q->experiment_ids[0]);
+    slw_stmt_i64(&st, 2, q->view == SLW_VIEW_DELETED);
+    slw_stmt_i64(&st, 3, track_search_limits.walk_max);
+    TRY(slw_stmt_step(&st, &row, err));
+    if (row) {
+        p->walk = WALK_START;
+        p->edge_ms = slw_col_i64(&st, 0);
+    }
+    return SLW_OK;
+}
+
+/* Where the beginning of the order ends, if it has one that an index knows and
+ * there is more behind it. */
+static enum slw_rc
+walk_pick(struct plan *p, const struct slw_track_query *q, struct slw_err *err)
+{
+    enum track_entity entity = TRACK_ATTRIBUTE;
+    int64_t key = -1;
+    bool row = false;
+    const struct slw_order *o = p->order_count ? &p->orders[0] : NULL;
+    p->walk = WALK_NONE;
+    if (o)
+        TRY(track_entity_of(o->entity, &entity, err));
+    if (!o || (entity == TRACK_ATTRIBUTE && o->descending &&
+               strcmp(attribute_find(o->key)->column, "r.start_ms") == 0))
+        return start_edge(p, q, err);
+    if (entity != TRACK_METRIC)
+        return SLW_OK;
+    SLW_AUTO(slw_stmt, st);
+    TRY(track_key_find(p->tx, o->key, &key, err));
+    TRY(slw_stmt_prepare(&st, p->tx,
+                         o->descending ? SQL_HIGH_EDGE : SQL_LOW_EDGE, err));
+    slw_stmt_i64(&st, 1, key);
+    slw_stmt_i64(&st, 2, track_search_limits.walk_max);
+    TRY(slw_stmt_step(&st, &row, err));
+    if (row) {
+        p->walk = WALK_METRIC;
+        p->edge_value = slw_col_f64(&st, 0);
     }
     return SLW_OK;
 }
@@ -121,9 +245,7 @@ add_value_clause(struct plan *p, const struct slw_filter_clause *c,
     slw_sql_add(&p->sql, c->op == SLW_OP_IS_NULL ? " AND NOT EXISTS ("
                                                  : " AND EXISTS (");
     slw_sql_add(&p->sql, "SELECT 1 FROM ");
-    slw_sql_add(&p->sql, metric                  ? "track_metric"
-                         : entity == TRACK_PARAM ? "track_param"
-                                                 : "track_tag");
+    slw_sql_add(&p->sql, value_table(entity));
     slw_sql_add(&p->sql, " v WHERE v.run = r.number AND v.key = ");
     slw_sql_i64(&p->sql, key);
     if (c->op != SLW_OP_IS_NULL && c->op != SLW_OP_NOT_NULL) {
@@ -231,16 +353,13 @@ add_order_joins(struct plan *p, struct slw_err *err)
         enum track_entity entity;
         int64_t key = -1;
         TRY(track_entity_of(p->orders[i].entity, &entity, err));
-        if (entity == TRACK_ATTRIBUTE)
+        if (entity == TRACK_ATTRIBUTE || (i == 0 && p->walk == WALK_METRIC))
             continue;
         TRY(track_key_find(p->tx, p->orders[i].key, &key, err));
         slw_buf_printf(&p->sql.text,
                        " LEFT JOIN %s o%zu ON o%zu.run = r.number"
                        " AND o%zu.key = ",
-                       entity == TRACK_METRIC  ? "track_metric"
-                       : entity == TRACK_PARAM ? "track_param"
-                                               : "track_tag",
-                       i, i, i);
+                       value_table(entity), i, i, i);
         slw_sql_i64(&p->sql, key);
     }
     return SLW_OK;
@@ -259,8 +378,11 @@ add_order(struct plan *p, struct slw_err *err)
         if (entity == TRACK_ATTRIBUTE) {
             const char *column = attribute_find(o->key)->column;
             by_start = by_start || strcmp(column, "r.start_ms") == 0;
-            slw_buf_printf(&p->sql.text, "%s IS NULL, %s %s, ", column, column,
-                           way);
+            if (strstr(column, "nullif"))
+                slw_buf_printf(&p->sql.text, "%s IS NULL, ", column);
+            slw_buf_printf(&p->sql.text, "%s %s, ", column, way);
+        } else if (i == 0 && p->walk == WALK_METRIC) { /* numbers only */
+            slw_buf_printf(&p->sql.text, "o0.value %s, ", way);
         } else { /* numbers, then NaN, then absent, whatever the way */
             slw_buf_printf(&p->sql.text,
                            "o%zu.run IS NULL, o%zu.value IS NULL, o%zu.value "
@@ -292,10 +414,42 @@ add_scope(struct plan *p, const struct slw_track_query *q)
         }
         slw_sql_add(&p->sql, ")");
     }
+    if (q->newest) {
+        slw_sql_add(&p->sql, " AND r.number <= ");
+        slw_sql_i64(&p->sql, q->newest);
+    }
     if (q->view != SLW_VIEW_ALL)
         slw_sql_add(&p->sql, q->view == SLW_VIEW_DELETED
                                  ? " AND r.deleted = 1"
                                  : " AND r.deleted = 0");
+}
+
+static enum slw_rc
+add_driver(struct plan *p, struct slw_err *err)
+{
+    if (!p->driver)
+        return SLW_OK;
+    slw_sql_add(&p->sql, " AND ");
+    return add_value_range(&p->sql, p->tx, "d", p->driver, err);
+}
+
+/* What limits the query to the order's beginning. */
+static enum slw_rc
+add_walk(struct plan *p, struct slw_err *err)
+{
+    int64_t key = -1;
+    if (p->walk == WALK_START) {
+        slw_sql_add(&p->sql, " AND r.start_ms > ");
+        slw_sql_i64(&p->sql, p->edge_ms);
+    } else if (p->walk == WALK_METRIC) {
+        TRY(track_key_find(p->tx, p->orders[0].key, &key, err));
+        slw_sql_add(&p->sql, " AND o0.key = ");
+        slw_sql_i64(&p->sql, key);
+        slw_sql_add(&p->sql, p->orders[0].descending ? " AND o0.value > "
+                                                     : " AND o0.value < ");
+        slw_sql_f64(&p->sql, p->edge_value);
+    }
+    return SLW_OK;
 }
 
 /* FROM and WHERE; the joins that only the order needs when it is wanted. */
@@ -303,25 +457,24 @@ static enum slw_rc
 build_set(struct plan *p, const struct slw_track_query *q, bool ordered,
           struct slw_err *err)
 {
+    enum track_entity entity = TRACK_METRIC;
     slw_sql_add(&p->sql, " FROM ");
     if (p->driver) {
-        slw_sql_add(&p->sql, p->driver_table);
-        slw_sql_add(&p->sql, " d CROSS JOIN ");
+        TRY(track_entity_of(p->driver->entity, &entity, err));
+        slw_buf_printf(&p->sql.text,
+                       "%s d CROSS JOIN track_run r ON r.number = d.run",
+                       value_table(entity));
+    } else if (p->walk == WALK_METRIC) {
+        slw_sql_add(&p->sql, "track_metric o0 CROSS JOIN track_run r"
+                             " ON r.number = o0.run");
+    } else {
+        slw_sql_add(&p->sql, "track_run r");
     }
-    slw_sql_add(&p->sql, "track_run r");
-    if (p->driver)
-        slw_sql_add(&p->sql, " ON r.number = d.run");
     if (ordered)
         TRY(add_order_joins(p, err));
     add_scope(p, q);
-    if (p->driver) {
-        int64_t key = -1;
-        TRY(track_key_find(p->tx, p->driver->key, &key, err));
-        slw_sql_add(&p->sql, " AND d.key = ");
-        slw_sql_i64(&p->sql, key);
-        slw_sql_add(&p->sql, " AND d.value = ");
-        slw_sql_str(&p->sql, p->driver->text);
-    }
+    TRY(add_driver(p, err));
+    TRY(add_walk(p, err));
     for (size_t i = 0; i < p->filter.count; i++) {
         if (&p->filter.clauses[i] != p->driver)
             TRY(add_clause(p, &p->filter.clauses[i], err));
@@ -332,7 +485,9 @@ build_set(struct plan *p, const struct slw_track_query *q, bool ordered,
 static enum slw_rc
 build(struct plan *p, const struct slw_track_query *q, struct slw_err *err)
 {
-    slw_sql_add(&p->sql, "SELECT " TRACK_RUN_COLUMNS);
+    slw_buf_clear(&p->sql.text);
+    p->sql.bind_count = 0;
+    slw_sql_add(&p->sql, "SELECT r.number");
     TRY(build_set(p, q, true, err));
     TRY(add_order(p, err));
     slw_sql_add(&p->sql, " LIMIT ");
@@ -342,55 +497,78 @@ build(struct plan *p, const struct slw_track_query *q, struct slw_err *err)
     return SLW_OK;
 }
 
-/* The runs of the page, nothing of theirs but their rows. */
+/* Numbers of the page's runs. */
 static enum slw_rc
-fetch_runs(struct plan *p, size_t limit, struct slw_arena *a,
-           struct slw_run_full **out, int64_t **out_numbers, size_t *out_count,
-           bool *out_more, struct slw_err *err)
+fetch_numbers(struct plan *p, size_t limit, struct slw_arena *a, int64_t **out,
+              size_t *out_count, bool *out_more, struct slw_err *err)
 {
-    struct slw_run_full *runs = NULL;
     int64_t *numbers = NULL;
-    size_t count = 0, cap = 0, number_cap = 0;
+    size_t count = 0, cap = 0;
     bool row = false;
-    {
-        SLW_AUTO(slw_stmt, st);
-        TRY(slw_sql_prepare(&p->sql, p->tx, &st, err));
-        for (;;) {
-            TRY(slw_stmt_step(&st, &row, err));
-            if (!row || count == limit)
-                break;
-            runs = slw_arena_grow(a, runs, sizeof(*runs), count, &cap);
-            numbers = slw_arena_grow(a, numbers, sizeof(*numbers), count,
-                                     &number_cap);
-            runs[count] = (struct slw_run_full){0};
-            numbers[count] = slw_col_i64(&st, 0);
-            track_run_read(&st, a, &runs[count++].run);
-        }
+    SLW_AUTO(slw_stmt, st);
+    TRY(slw_sql_prepare(&p->sql, p->tx, &st, err));
+    for (;;) {
+        TRY(slw_stmt_step(&st, &row, err));
+        if (!row || count == limit)
+            break;
+        numbers = slw_arena_grow(a, numbers, sizeof(*numbers), count, &cap);
+        numbers[count++] = slw_col_i64(&st, 0);
     }
-    *out = runs;
-    *out_numbers = numbers;
+    *out = numbers;
     *out_count = count;
     *out_more = row;
     return SLW_OK;
 }
 
+/* The page by the cheapest of the three ways. */
 static enum slw_rc
-fetch(struct plan *p, size_t limit, struct slw_arena *a,
-      struct slw_run_full **out, size_t *out_count, bool *out_more,
-      struct slw_err *err)
+find(struct plan *p, const struct slw_track_query *q, struct slw_arena *a,
+     int64_t **out, size_t *out_count, bool *out_more, struct slw_err *err)
 {
-    struct slw_run_full *runs = NULL;
-    int64_t *numbers = NULL;
-    size_t count = 0;
-    bool more = false;
-    struct track_names names = {.arena = a};
-    TRY(fetch_runs(p, limit, a, &runs, &numbers, &count, &more, err));
-    for (size_t i = 0; i < count; i++)
-        TRY(track_run_fill(p->tx, numbers[i], &names, a, &runs[i], err));
+    p->walk = WALK_NONE;
+    TRY(driver_pick(p, track_search_limits.driver_max + 1, err));
+    if (!p->driver)
+        TRY(walk_pick(p, q, err));
+    TRY(build(p, q, err));
+    TRY(fetch_numbers(p, q->limit, a, out, out_count, out_more, err));
+    if (p->walk == WALK_NONE || *out_more)
+        return SLW_OK;
+    p->walk = WALK_NONE; /* it did not fill the page */
+    TRY(driver_pick(p, track_search_limits.driver_count_max + 1, err));
+    TRY(build(p, q, err));
+    return fetch_numbers(p, q->limit, a, out, out_count, out_more, err);
+}
+
+/* The runs' own rows. */
+static enum slw_rc
+fetch_runs(struct plan *p, const int64_t *numbers, size_t count,
+           struct slw_arena *a, struct slw_run_full **out, struct slw_err *err)
+{
+    struct slw_run_full *runs =
+        SLW_ARENA_NEW(a, struct slw_run_full, count + 1);
+    SLW_AUTO(slw_stmt, st);
+    TRY(slw_stmt_prepare(&st, p->tx, SQL_RUN, err));
+    for (size_t i = 0; i < count; i++) {
+        bool row = false;
+        slw_stmt_i64(&st, 1, numbers[i]);
+        TRY(slw_stmt_step(&st, &row, err));
+        SLW_ASSERT(row); /* one snapshot */
+        track_run_read(&st, a, &runs[i].run);
+        slw_stmt_reset(&st);
+    }
     *out = runs;
-    *out_count = count;
-    *out_more = more;
     return SLW_OK;
+}
+
+/* A plan made from the query, for a page of it or for its count. */
+static enum slw_rc
+plan_make(struct plan *p, struct slw_tx *tx, const struct slw_track_query *q,
+          struct slw_arena *a, struct slw_err *err)
+{
+    p->tx = tx;
+    slw_sql_init(&p->sql, a);
+    TRY(slw_filter_parse(q->filter, a, &p->filter, err));
+    return orders_parse(p, q, a, err);
 }
 
 enum slw_rc
@@ -398,20 +576,22 @@ slw_track_run_search(struct slw_tx *tx, const struct slw_track_query *q,
                      struct slw_arena *a, struct slw_run_full **out,
                      size_t *out_count, bool *out_more, struct slw_err *err)
 {
+    struct slw_run_full *runs = NULL;
+    int64_t *numbers = NULL;
+    size_t count = 0;
+    bool more = false;
+    struct track_names names = {.arena = a};
     SLW_AUTO(plan, p);
-    p.tx = tx;
-    slw_sql_init(&p.sql, a);
-    TRY(slw_filter_parse(q->filter, a, &p.filter, err));
-    TRY(orders_parse(&p, q, a, err));
-    if (q->experiment_count == 0) {
-        *out = NULL;
-        *out_count = 0;
-        *out_more = false;
-        return SLW_OK;
-    }
-    TRY(driver_pick(&p, err));
-    TRY(build(&p, q, err));
-    return fetch(&p, q->limit, a, out, out_count, out_more, err);
+    TRY(plan_make(&p, tx, q, a, err));
+    if (q->experiment_count > 0)
+        TRY(find(&p, q, a, &numbers, &count, &more, err));
+    TRY(fetch_runs(&p, numbers, count, a, &runs, err));
+    for (size_t i = 0; i < count; i++)
+        TRY(track_run_fill(tx, numbers[i], &names, a, &runs[i], err));
+    *out = runs;
+    *out_count = count;
+    *out_more = more;
+    return SLW_OK;
 }
 
 /* ---- tables: a page with a few columns ---- */
@@ -422,6 +602,7 @@ static const char SQL_VALUE_PARAM[] =
     "SELECT value FROM track_param WHERE run = ?1 AND key = ?2";
 static const char SQL_VALUE_TAG[] =
     "SELECT value FROM track_tag WHERE run = ?1 AND key = ?2";
+static const char SQL_NEWEST[] = "SELECT max(number) FROM track_run";
 static const char SQL_RUN_COUNT[] =
     "SELECT count(*) FROM track_run WHERE deleted = 0";
 /* One probe for each name that exists, however many runs have it. */
@@ -496,24 +677,13 @@ count_all(struct plan *p, const struct slw_track_query *q, int64_t *out,
 {
     bool row = false;
     SLW_AUTO(slw_stmt, st);
+    TRY(driver_pick(p, track_search_limits.driver_count_max + 1, err));
     slw_sql_add(&p->sql, "SELECT count(*)");
     TRY(build_set(p, q, false, err));
     TRY(slw_sql_prepare(&p->sql, p->tx, &st, err));
     TRY(slw_stmt_step(&st, &row, err));
     *out = row ? slw_col_i64(&st, 0) : 0;
     return SLW_OK;
-}
-
-/* A plan made from the query, for a page of it or for its count. */
-static enum slw_rc
-plan_make(struct plan *p, struct slw_tx *tx, const struct slw_track_query *q,
-          struct slw_arena *a, struct slw_err *err)
-{
-    p->tx = tx;
-    slw_sql_init(&p->sql, a);
-    TRY(slw_filter_parse(q->filter, a, &p->filter, err));
-    TRY(orders_parse(p, q, a, err));
-    return driver_pick(p, err);
 }
 
 enum slw_rc
@@ -536,8 +706,8 @@ slw_track_run_rows(struct slw_tx *tx, const struct slw_track_query *q,
     TRY(plan_make(&whole, tx, q, a, err));
     for (size_t i = 0; i < column_count; i++)
         TRY(column_find(&page, columns[i], &found[i], err));
-    TRY(build(&page, q, err));
-    TRY(fetch_runs(&page, q->limit, a, &runs, &numbers, &count, &more, err));
+    TRY(find(&page, q, a, &numbers, &count, &more, err));
+    TRY(fetch_runs(&page, numbers, count, a, &runs, err));
     TRY(count_all(&whole, q, &total, err));
     struct slw_run_row *rows = SLW_ARENA_NEW(a, struct slw_run_row, count + 1);
     for (size_t i = 0; i < count; i++) {
@@ -572,6 +742,17 @@ slw_track_run_columns(struct slw_tx *tx, size_t count_max, struct slw_arena *a,
     }
     *out = names;
     *out_count = count;
+    return SLW_OK;
+}
+
+enum slw_rc
+slw_track_run_newest(struct slw_tx *tx, int64_t *out, struct slw_err *err)
+{
+    bool row = false;
+    SLW_AUTO(slw_stmt, st);
+    TRY(slw_stmt_prepare(&st, tx, SQL_NEWEST, err));
+    TRY(slw_stmt_step(&st, &row, err));
+    *out = row ? slw_col_i64(&st, 0) : 0;
     return SLW_OK;
 }
 

@@ -164,6 +164,13 @@ SLW_MUST_USE enum slw_rc
 slw_track_history(struct slw_tx *tx, struct slw_str run_id, struct slw_str key,
                   struct slw_arena *a, struct slw_metric **out,
                   size_t *out_count, struct slw_err *err);
+/* The same, from `offset` at most `limit`.
+ * Out   *out_total: points in all
+ * Cost  of the page, when the run logged in the order of time */
+SLW_MUST_USE enum slw_rc slw_track_history_page(
+    struct slw_tx *tx, struct slw_str run_id, struct slw_str key, size_t offset,
+    size_t limit, struct slw_arena *a, struct slw_metric **out,
+    size_t *out_count, size_t *out_total, struct slw_err *err);
 
 /* ---- inputs and outputs of runs ---- */
 struct slw_input {
@@ -198,6 +205,8 @@ struct slw_track_query {
     const struct slw_kv *datasets; /* logged models: name, digest or "" */
     size_t dataset_count;
     bool every_experiment; /* runs only: of all that are not deleted */
+    int64_t newest; /* runs only: made later than this one are left out, so
+                       that pages stay in step; 0: none is */
 };
 /* A run with everything that belongs to it. */
 struct slw_run_full {
@@ -245,6 +254,9 @@ SLW_MUST_USE enum slw_rc
 slw_track_run_columns(struct slw_tx *tx, size_t count_max, struct slw_arena *a,
                       struct slw_str **out, size_t *out_count,
                       struct slw_err *err);
+/* For slw_track_query.newest: the run made last; 0: there is none. */
+SLW_MUST_USE enum slw_rc slw_track_run_newest(struct slw_tx *tx, int64_t *out,
+                                              struct slw_err *err);
 /* Runs that are not deleted. */
 SLW_MUST_USE enum slw_rc
 slw_track_run_count(struct slw_tx *tx, int64_t *out_count, struct slw_err *err);
@@ -412,6 +424,7 @@ void slw_sql_done(struct slw_sql *q);
 /* Append text; then values, each of which also appends its "?n". */
 void slw_sql_add(struct slw_sql *q, const char *text);
 void slw_sql_i64(struct slw_sql *q, int64_t v);
+void slw_sql_f64(struct slw_sql *q, double v);
 void slw_sql_str(struct slw_sql *q, struct slw_str v);
 /* "<column> <op> <value>" for a text column; LIKE is case-sensitive. */
 void slw_sql_compare_text(struct slw_sql *q, const char *column,

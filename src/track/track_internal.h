@@ -11,6 +11,41 @@
 /* For qsort: struct slw_kv by key. */
 int track_kv_compare(const void *a, const void *b);
 
+/* ---- points (points.c) ---- */
+struct track_point {
+    int64_t key;  /* track_key.id */
+    double value; /* NaN allowed, no infinity */
+    int64_t at_ms, step;
+};
+/* By (at_ms, step, value), NaN behind 0. */
+int track_point_by_time(const struct track_point *a,
+                        const struct track_point *b);
+/* Add the points of one call; the array is used up.
+ * Cost   one insert; every thousandth call of a run also folds the points of
+ *        those before it, some milliseconds */
+SLW_MUST_USE enum slw_rc track_points_add(struct slw_tx *tx, int64_t run,
+                                          struct track_point *points,
+                                          size_t count, struct slw_arena *a,
+                                          struct slw_err *err);
+/* Points of one metric by time, each once, from `offset` at most `limit`, as
+ * structs behind one another in `out`, which is empty.
+ * Out    *out_total: how many there are in all
+ * Cost   of what is read when the run logged in the order of time, else of all
+ */
+SLW_MUST_USE enum slw_rc track_points_read(struct slw_tx *tx, int64_t run,
+                                           int64_t key, size_t offset,
+                                           size_t limit, struct slw_buf *out,
+                                           size_t *out_total,
+                                           struct slw_err *err);
+
+/* How searches choose where to begin; constant but in tests. */
+struct track_search_limits {
+    int64_t driver_max;       /* rows of a driver that is taken at once */
+    int64_t driver_count_max; /* no set is counted further */
+    int64_t walk_max;         /* rows of an order's beginning */
+};
+extern struct track_search_limits track_search_limits;
+
 /* Short key of a run.  Errors NOT_FOUND; INVALID when `active` and the run
  * is deleted. */
 SLW_MUST_USE enum slw_rc track_run_number(struct slw_tx *tx, struct slw_str id,

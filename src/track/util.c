@@ -39,6 +39,8 @@ track_key_intern_with(struct slw_tx *tx, struct slw_stmt *find,
                       struct slw_str name, int64_t *out_id, struct slw_err *err)
 {
     int64_t id = -1;
+    if (slw_tx_recall(tx, name, out_id))
+        return SLW_OK;
     TRY(find_with(find, name, &id, err));
     if (id < 0) {
         SLW_AUTO(slw_stmt, st);
@@ -49,6 +51,7 @@ track_key_intern_with(struct slw_tx *tx, struct slw_stmt *find,
     }
     if (id > UINT32_MAX)
         return slw_fail(err, SLW_LIMIT, "too many different names were logged");
+    slw_tx_remember(tx, name, id);
     *out_id = id;
     return SLW_OK;
 }

@@ -25,6 +25,9 @@ static const char SQL_ORPHANS[] =
     "SELECT 0, 'points of ' || count(DISTINCT id / 16777216) || ' runs'"
     " FROM track_point WHERE id / 16777216 NOT IN"
     " (SELECT number FROM track_run) HAVING count(*) > 0 UNION ALL "
+    "SELECT 0, 'series of ' || count(DISTINCT run) || ' runs'"
+    " FROM track_series WHERE run NOT IN (SELECT number FROM track_run)"
+    " HAVING count(*) > 0 UNION ALL "
     "SELECT 0, 'inputs of ' || count(DISTINCT run) || ' runs'"
     " FROM track_input WHERE run NOT IN (SELECT number FROM track_run)"
     " HAVING count(*) > 0";
@@ -37,6 +40,8 @@ static const char SQL_NAMELESS[] =
     " WHERE key NOT IN (SELECT id FROM track_key) HAVING count(*) > 0";
 static const char SQL_POINTS[] =
     "SELECT id / 16777216, points FROM track_point ORDER BY id";
+static const char SQL_SERIES[] = "SELECT run, points FROM track_series"
+                                 " ORDER BY run, key, seq";
 static const char SQL_METRICS[] =
     "SELECT run, key, at_ms, step FROM track_metric ORDER BY run, key";
 
@@ -138,22 +143,30 @@ static enum slw_rc
 points_check(struct slw_verify *v, struct slw_err *err)
 {
     SLW_AUTO(walk, w);
-    SLW_AUTO(slw_stmt, st);
+    SLW_AUTO(slw_stmt, tail);
+    SLW_AUTO(slw_stmt, series);
+    bool in_tail = false, in_series = false;
     w.v = v;
     TRY(slw_stmt_prepare(&w.metrics, &v->tx, SQL_METRICS, err));
     TRY(slw_stmt_step(&w.metrics, &w.more, err));
-    TRY(slw_stmt_prepare(&st, &v->tx, SQL_POINTS, err));
-    for (;;) {
-        bool row = false;
-        TRY(slw_stmt_step(&st, &row, err));
-        const int64_t run = row ? slw_col_i64(&st, 0) : INT64_MAX;
+    TRY(slw_stmt_prepare(&tail, &v->tx, SQL_POINTS, err));
+    TRY(slw_stmt_prepare(&series, &v->tx, SQL_SERIES, err));
+    TRY(slw_stmt_step(&tail, &in_tail, err));
+    TRY(slw_stmt_step(&series, &in_series, err));
+    while (in_tail || in_series) { /* both go up by run: take the lower */
+        const bool first =
+            !in_series ||
+            (in_tail && slw_col_i64(&tail, 0) <= slw_col_i64(&series, 0));
+        struct slw_stmt *st = first ? &tail : &series;
+        const int64_t run = slw_col_i64(st, 0);
         if (run != w.run && w.count)
             TRY(run_compare(&w, err));
-        if (!row)
-            break;
         w.run = run;
-        points_take(&w, slw_col_blob(&st, 1));
+        points_take(&w, slw_col_blob(st, 1));
+        TRY(slw_stmt_step(st, first ? &in_tail : &in_series, err));
     }
+    if (w.count)
+        TRY(run_compare(&w, err));
     w.run = INT64_MAX;
     TRY(run_compare(&w, err)); /* metrics behind the last point */
     slw_verify_counted(v, "metric points", w.point_count);

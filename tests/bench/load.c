@@ -1,10 +1,12 @@
 /* load.c -- requests a second over a few kept connections: a client that costs
  * less than the server it measures.
  *
- *   load PORT METHOD PATH CONNECTIONS SECONDS [BODY_FILE]
+ *   load PORT METHOD PATH CONNECTIONS SECONDS [BODY_FILE…]
  *
- * One thread, epoll, one request in flight a connection, always the same
- * bytes.  Of an answer it reads the status, Content-Length and no more.
+ * One thread, epoll, one request in flight a connection.  Connection i sends
+ * the i-th body (modulo their number), always the same bytes, but that every
+ * "#########" in it becomes the request's number, nine digits from 100000000
+ * on.  Of an answer it reads the status, Content-Length and no more.
  * Anything but 200 ends it with exit code 1, and so does a closed connection:
  * a figure is printed only when all went well.  Prints one JSON object:
  * requests, requests a second, and the median and 99th percentile of the time
@@ -24,20 +26,26 @@
 #include <unistd.h>
 
 #define CONNECTIONS_MAX 64
-#define REQUEST_MAX ((size_t)1 << 20)
-#define ANSWER_MAX ((size_t)1 << 20)
+#define REQUEST_MAX ((size_t)1 << 16)
+#define ANSWER_MAX ((size_t)16 << 20) /* address space, not memory */
 #define TIMES_MAX 4000000
+#define MARK "#########"
+#define MARK_LEN (sizeof MARK - 1)
+#define MARKS_MAX 1024
+#define NUMBER_FIRST 100000000
 
 struct connection {
     int fd;
     size_t have; /* bytes of the answer so far */
     int64_t since_ns;
+    size_t request_size, mark_count;
+    size_t marks[MARKS_MAX]; /* where numbers stand in the request */
+    char request[REQUEST_MAX];
     char answer[ANSWER_MAX];
 };
 
 static struct connection connections[CONNECTIONS_MAX];
-static char request[REQUEST_MAX];
-static size_t request_size;
+static long number_next = NUMBER_FIRST;
 static uint32_t times_us[TIMES_MAX];
 static size_t time_count;
 
@@ -58,7 +66,8 @@ now_ns(void)
 }
 
 static void
-request_make(const char *method, const char *path, const char *body_file)
+request_make(struct connection *c, const char *method, const char *path,
+             const char *body_file)
 {
     static char body[REQUEST_MAX / 2];
     size_t body_size = 0;
@@ -68,27 +77,41 @@ request_make(const char *method, const char *path, const char *body_file)
             die(body_file);
         body_size = fread(body, 1, sizeof body, f);
         fclose(f);
+        if (body_size == sizeof body)
+            die("a body is too large");
     }
     const int head = snprintf(
-        request, sizeof request,
+        c->request, sizeof c->request,
         "%s %s HTTP/1.1\r\nHost: 127.0.0.1\r\n"
         "Content-Type: application/json\r\nContent-Length: %zu\r\n\r\n",
         method, path, body_size);
-    request_size = (size_t)head + body_size;
-    if (head < 0 || request_size > sizeof request)
+    c->request_size = (size_t)head + body_size;
+    if (head < 0 || c->request_size > sizeof c->request)
         die("the request is too large");
-    memcpy(request + head, body, body_size);
+    memcpy(c->request + head, body, body_size);
+    for (size_t i = 0; i + MARK_LEN <= c->request_size; i++) {
+        if (memcmp(c->request + i, MARK, MARK_LEN) != 0)
+            continue;
+        if (c->mark_count == MARKS_MAX)
+            die("too many numbers in one body");
+        c->marks[c->mark_count++] = i;
+        i += MARK_LEN - 1;
+    }
 }
 
 static void
 send_one(struct connection *c)
 {
     size_t sent = 0;
+    char digits[24];
     c->have = 0;
+    snprintf(digits, sizeof digits, "%ld", number_next++);
+    for (size_t i = 0; i < c->mark_count; i++)
+        memcpy(c->request + c->marks[i], digits, MARK_LEN);
     c->since_ns = now_ns();
-    while (sent < request_size) {
-        const ssize_t n =
-            send(c->fd, request + sent, request_size - sent, MSG_NOSIGNAL);
+    while (sent < c->request_size) {
+        const ssize_t n = send(c->fd, c->request + sent, c->request_size - sent,
+                               MSG_NOSIGNAL);
         if (n < 0)
             die("cannot send");
         sent += (size_t)n;
@@ -154,19 +177,20 @@ compare(const void *a, const void *b)
 int
 main(int argc, char **argv)
 {
-    if (argc != 6 && argc != 7) {
+    if (argc < 6) {
         fprintf(stderr, "usage: load PORT METHOD PATH CONNECTIONS SECONDS "
-                        "[BODY_FILE]\n");
+                        "[BODY_FILE...]\n");
         return 2;
     }
     const int count = (int)strtol(argv[4], NULL, 10);
     const double seconds = strtod(argv[5], NULL);
     if (count < 1 || count > CONNECTIONS_MAX || !(seconds > 0))
         die("connections are 1 to 64, seconds more than 0");
-    request_make(argv[2], argv[3], argc == 7 ? argv[6] : NULL);
     const int poll = epoll_create1(0);
     for (int i = 0; i < count; i++) {
         struct epoll_event e = {.events = EPOLLIN, .data.u32 = (uint32_t)i};
+        request_make(&connections[i], argv[2], argv[3],
+                     argc > 6 ? argv[6 + i % (argc - 6)] : NULL);
         connect_one(&connections[i], (uint16_t)strtoul(argv[1], NULL, 10));
         epoll_ctl(poll, EPOLL_CTL_ADD, connections[i].fd, &e);
         send_one(&connections[i]);

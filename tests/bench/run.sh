@@ -25,4 +25,8 @@ export SLIPWAY_BENCH_TOOLS=$build/tests SLIPWAY_BENCH_DIR=${SLIPWAY_BENCH_DIR:-$
 export OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 OMP_WAIT_POLICY=passive
 export PYTHONDONTWRITEBYTECODE=1
 
+if [ "${1-}" = tracking ]; then
+    shift
+    exec "$python" tests/bench/tracking/tracking.py "$@"
+fi
 exec "$python" tests/bench/bench.py "$@"

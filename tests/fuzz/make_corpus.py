@@ -118,6 +118,22 @@ def infer_bodies():
     yield b'\xe4' + json.dumps(texts).encode() + u32(1) + b'a' + u32(2) + 'é'.encode()
 
 
+def log_bodies():
+    metric = {'run_id': 'ab12', 'run_uuid': 'ab12', 'key': 'loss', 'value': 0.25, 'timestamp': 1700000000000, 'step': -3}
+    of_model = {**metric, 'model_id': 'm-1', 'dataset_name': 'd', 'dataset_digest': 'x'}
+    for body in (metric, of_model, {**metric, 'value': 'NaN'}, {**metric, 'step': '7'}, {**metric, 'value': -0.0},
+                 {**metric, 'value': 2 ** 63}, {**metric, 'timestamp': 1e3}, {**metric, 'key': 'a\\u00e9\n'}):
+        yield b'\0' + json.dumps(body).encode()
+    yield b'\0{"run_id":"a","run_id":"b","key":"k","value":1,"timestamp":1}'
+    yield b'\0{"run_id":"a","key":"k","value":1e400,"timestamp":-0}'
+    point = {k: v for k, v in of_model.items() if not k.startswith('run')}
+    batch = {'run_id': 'ab12', 'metrics': [point, {'key': 'k', 'value': 1, 'timestamp': 2}],
+             'params': [{'key': 'p', 'value': '1'}], 'tags': [{'key': 't', 'value': ''}]}
+    for body in (batch, {**batch, 'metrics': []}, {**batch, 'tags': [{'key': 't'}]}, {**batch, 'other': 1},
+                 {**batch, 'params': [{'key': '', 'value': 'x'}]}, {'metrics': [point] * 3, 'run_id': 'a'}):
+        yield b'\1' + json.dumps(body).encode()
+
+
 # ---- project files ----
 
 def projects():
@@ -326,7 +342,7 @@ def write(target, inputs):
 def main():
     for target, inputs in {
             'json': JSON, 'yaml': YAML, 'time': TIMES, 'filter': FILTERS, 'net_parts': PATHS, 'access': AUTHORIZATIONS,
-            'expr': RULES, 'http_strict': HEADS, 'v2_body': infer_bodies(), 'project': projects(), 'blob': blobs(),
+            'expr': RULES, 'http_strict': HEADS, 'v2_body': infer_bodies(), 'log_body': log_bodies(), 'project': projects(), 'blob': blobs(),
             'record': records(), 'profile': profiles(), 'own_model': own_models(), 'xgb_model': xgb_models(),
             'parquet': parquets()}.items():
         write(target, inputs)

@@ -210,6 +210,47 @@ every_double_survives_the_way_through_text(void **state)
     }
 }
 
+/* Significant digits of a text like -1.50e+07. */
+static int
+digits_of(const char *text)
+{
+    int count = 0, zeros = 0;
+    for (const char *p = text; *p && *p != 'e'; p++) {
+        if (*p < '0' || *p > '9')
+            continue;
+        if (count == 0 && *p == '0')
+            continue;
+        count++;
+        zeros = *p == '0' ? zeros + 1 : 0;
+    }
+    return count - zeros;
+}
+
+static void
+no_shorter_text_is_the_same_double(void **state)
+{
+    struct slw_rng rng;
+    slw_rng_init(&rng, 20261123);
+    for (int i = 0; i < 100000; i++) {
+        uint64_t bits = slw_rng_u64(&rng);
+        double v;
+        if (i < 2047) /* every power of two, where the interval is uneven */
+            bits = (uint64_t)i << 52;
+        memcpy(&v, &bits, sizeof v);
+        if (!isfinite(v) || v == 0)
+            continue;
+        char text[SLW_F64_TEXT_SIZE], shorter[64], nearest[64];
+        slw_f64_text(v, text);
+        const int digits = digits_of(text);
+        snprintf(shorter, sizeof shorter, "%.*g", digits - 1, v);
+        if (digits > 1 && strtod(shorter, NULL) == v)
+            fail_msg("%s is shorter than %s", shorter, text);
+        snprintf(nearest, sizeof nearest, "%.*g", digits, v);
+        if (strtod(nearest, NULL) == v)
+            assert_int_equal(digits_of(nearest), digits);
+    }
+}
+
 static void
 utf8_accepts_the_edges_of_every_length(void **state)
 {
@@ -361,6 +402,7 @@ main(void)
         cmocka_unit_test(doubles_refuse_what_is_no_decimal_number),
         cmocka_unit_test(f64_text_is_the_shortest_that_reads_back),
         cmocka_unit_test(every_double_survives_the_way_through_text),
+        cmocka_unit_test(no_shorter_text_is_the_same_double),
         cmocka_unit_test(utf8_accepts_the_edges_of_every_length),
         cmocka_unit_test(utf8_refuses_overlong_surrogates_strays_and_stumps),
         cmocka_unit_test(names_are_safe_in_paths_and_urls),

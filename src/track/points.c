@@ -1,0 +1,366 @@
+/* points.c -- where the points of metrics lie.
+ *
+ * A call's points are packed into one row of track_point: one insert, however
+ * many metrics.  Such rows are quick to write and slow to read, a row for each
+ * step and all metrics in one.  So the writer folds them from time to time:
+ * the points that came together are sorted by metric and time and become one
+ * row a metric in track_series.  Both happen in the caller's transaction, so
+ * a point is in one of the two tables, and in no other. */
+#include <math.h>
+
+#include "track/track_internal.h"
+
+#include "base/bytes.h"
+
+static const char SQL_ADD[] =
+    "INSERT INTO track_point(id, points) VALUES(?1, ?2)";
+/* Two seeks; min and max in one SELECT would be a scan. */
+static const char SQL_ENDS[] =
+    "SELECT (SELECT min(id) FROM track_point WHERE id >= ?1 AND id < ?2),"
+    " (SELECT max(id) FROM track_point WHERE id >= ?1 AND id < ?2)";
+static const char SQL_TAIL[] =
+    "SELECT points FROM track_point WHERE id >= ?1 AND id < ?2 ORDER BY id";
+static const char SQL_TAIL_REMOVE[] =
+    "DELETE FROM track_point WHERE id >= ?1 AND id < ?2";
+static const char SQL_SEQ[] =
+    "SELECT max(seq) FROM track_series WHERE run = ?1 AND key = ?2";
+static const char SQL_SERIES_ADD[] =
+    "INSERT INTO track_series(run, key, seq, count, first_at_ms, first_step,"
+    " last_at_ms, last_step, points)"
+    " VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)";
+static const char SQL_SERIES[] =
+    "SELECT id, count, first_at_ms, first_step, last_at_ms, last_step"
+    " FROM track_series WHERE run = ?1 AND key = ?2 ORDER BY seq";
+static const char SQL_SERIES_POINTS[] =
+    "SELECT points FROM track_series WHERE id = ?1";
+
+/* Calls of a run between two folds, and points that a fold takes at most (28
+ * MB): large calls are folded more often. */
+#define FOLD_CALLS 1024
+#define FOLD_POINTS ((size_t)1 << 20)
+/* So many points of one metric in one call go to track_series at once. */
+#define SERIES_AT_ONCE 256
+
+static int64_t
+tail_begin(int64_t run)
+{
+    return run << TRACK_POINT_SEQ_BITS;
+}
+
+static void
+pack(const struct track_point *p, uint8_t *to)
+{
+    uint64_t bits;
+    memcpy(&bits, &p->value, sizeof(bits));
+    slw_put_u32(to, (uint32_t)p->key);
+    slw_put_u64(to + 4, bits);
+    slw_put_u64(to + 12, (uint64_t)p->at_ms);
+    slw_put_u64(to + 20, (uint64_t)p->step);
+}
+
+static void
+unpack(const uint8_t *from, struct track_point *p)
+{
+    const uint64_t bits = slw_get_u64(from + 4);
+    p->key = slw_get_u32(from);
+    memcpy(&p->value, &bits, sizeof(p->value));
+    p->at_ms = (int64_t)slw_get_u64(from + 12);
+    p->step = (int64_t)slw_get_u64(from + 20);
+}
+
+/* NaN counts as 0, as in MLflow, but is a point of its own. */
+static int
+value_compare(double a, double b)
+{
+    const double x = isnan(a) ? 0 : a, y = isnan(b) ? 0 : b;
+    if (x < y || x > y)
+        return x < y ? -1 : 1;
+    return (isnan(a) != 0) - (isnan(b) != 0);
+}
+
+int
+track_point_by_time(const struct track_point *a, const struct track_point *b)
+{
+    if (a->at_ms != b->at_ms)
+        return a->at_ms < b->at_ms ? -1 : 1;
+    if (a->step != b->step)
+        return a->step < b->step ? -1 : 1;
+    return value_compare(a->value, b->value);
+}
+
+static int
+by_key_then_time(const void *va, const void *vb)
+{
+    const struct track_point *a = va, *b = vb;
+    if (a->key != b->key)
+        return a->key < b->key ? -1 : 1;
+    return track_point_by_time(a, b);
+}
+
+/* Sorts by metric and time and drops what is there twice; the number left. */
+static size_t
+tidy(struct track_point *points, size_t count)
+{
+    size_t kept = 0;
+    bool sorted = true;
+    for (size_t i = 1; i < count && sorted; i++)
+        sorted = by_key_then_time(&points[i - 1], &points[i]) <= 0;
+    if (!sorted)
+        qsort(points, count, sizeof(*points), by_key_then_time);
+    for (size_t i = 0; i < count; i++)
+        if (kept == 0 || by_key_then_time(&points[kept - 1], &points[i]) != 0)
+            points[kept++] = points[i];
+    return kept;
+}
+
+/* ---- writing ---- */
+
+/* Points of one metric, tidy. */
+static enum slw_rc
+series_add(struct slw_tx *tx, int64_t run, const struct track_point *points,
+           size_t count, struct slw_err *err)
+{
+    SLW_AUTO(slw_buf, packed);
+    SLW_AUTO(slw_stmt, seq);
+    SLW_AUTO(slw_stmt, add);
+    bool row = false;
+    for (size_t i = 0; i < count; i++) {
+        uint8_t bytes[TRACK_POINT_SIZE];
+        pack(&points[i], bytes);
+        slw_buf_add(&packed, bytes, sizeof(bytes));
+    }
+    TRY(slw_buf_check(&packed, err));
+    TRY(slw_stmt_prepare(&seq, tx, SQL_SEQ, err));
+    slw_stmt_i64(&seq, 1, run);
+    slw_stmt_i64(&seq, 2, points[0].key);
+    TRY(slw_stmt_step(&seq, &row, err));
+    const int64_t next = slw_col_null(&seq, 0) ? 0 : slw_col_i64(&seq, 0) + 1;
+    slw_stmt_reset(&seq);
+    TRY(slw_stmt_prepare(&add, tx, SQL_SERIES_ADD, err));
+    slw_stmt_i64(&add, 1, run);
+    slw_stmt_i64(&add, 2, points[0].key);
+    slw_stmt_i64(&add, 3, next);
+    slw_stmt_i64(&add, 4, (int64_t)count);
+    slw_stmt_i64(&add, 5, points[0].at_ms);
+    slw_stmt_i64(&add, 6, points[0].step);
+    slw_stmt_i64(&add, 7, points[count - 1].at_ms);
+    slw_stmt_i64(&add, 8, points[count - 1].step);
+    slw_stmt_blob(&add, 9, packed.ptr, packed.len);
+    return slw_stmt_run(&add, err);
+}
+
+/* Points of any metrics: those of one with at least `least` become a row of
+ * track_series; the others are moved to the front of the array. */
+static enum slw_rc
+series_split(struct slw_tx *tx, int64_t run, struct track_point *points,
+             size_t *count, size_t least, struct slw_err *err)
+{
+    size_t left = 0, end;
+    const size_t all = tidy(points, *count);
+    for (size_t i = 0; i < all; i = end) {
+        for (end = i + 1; end < all && points[end].key == points[i].key;)
+            end++;
+        if (end - i >= least) {
+            TRY(series_add(tx, run, points + i, end - i, err));
+            continue;
+        }
+        memmove(points + left, points + i, (end - i) * sizeof(*points));
+        left += end - i;
+    }
+    *count = left;
+    return SLW_OK;
+}
+
+/* Points of the rows from..end of track_point, only those of `key` unless it
+ * is -1, behind what stands in `out`. */
+static enum slw_rc
+tail_read(struct slw_tx *tx, int64_t from, int64_t end, int64_t key,
+          struct slw_buf *out, struct slw_err *err)
+{
+    SLW_AUTO(slw_stmt, st);
+    bool row = true;
+    TRY(slw_stmt_prepare(&st, tx, SQL_TAIL, err));
+    slw_stmt_i64(&st, 1, from);
+    slw_stmt_i64(&st, 2, end);
+    for (;;) {
+        TRY(slw_stmt_step(&st, &row, err));
+        if (!row)
+            return slw_buf_check(out, err);
+        const struct slw_str blob = slw_col_blob(&st, 0);
+        const uint8_t *p = (const uint8_t *)blob.ptr;
+        for (size_t i = 0; i + TRACK_POINT_SIZE <= blob.len;
+             i += TRACK_POINT_SIZE) {
+            struct track_point point;
+            if (key >= 0 && slw_get_u32(p + i) != (uint32_t)key)
+                continue;
+            unpack(p + i, &point);
+            slw_buf_add(out, &point, sizeof(point));
+        }
+    }
+}
+
+/* The oldest rows of the tail, which are all but in folders of old. */
+static enum slw_rc
+fold(struct slw_tx *tx, int64_t run, int64_t from, struct slw_err *err)
+{
+    const int64_t end = from + FOLD_CALLS;
+    SLW_AUTO(slw_buf, all);
+    SLW_AUTO(slw_stmt, remove);
+    TRY(tail_read(tx, from, end, -1, &all, err));
+    struct track_point *points = (struct track_point *)(void *)all.ptr;
+    size_t count = all.len / sizeof(*points);
+    TRY(series_split(tx, run, points, &count, 1, err));
+    TRY(slw_stmt_prepare(&remove, tx, SQL_TAIL_REMOVE, err));
+    slw_stmt_i64(&remove, 1, from);
+    slw_stmt_i64(&remove, 2, end);
+    return slw_stmt_run(&remove, err);
+}
+
+enum slw_rc
+track_points_add(struct slw_tx *tx, int64_t run, struct track_point *points,
+                 size_t count, struct slw_arena *a, struct slw_err *err)
+{
+    SLW_AUTO(slw_stmt, ends);
+    bool row = false;
+    if (count >= SERIES_AT_ONCE)
+        TRY(series_split(tx, run, points, &count, SERIES_AT_ONCE, err));
+    if (count == 0)
+        return SLW_OK;
+    TRY(slw_stmt_prepare(&ends, tx, SQL_ENDS, err));
+    slw_stmt_i64(&ends, 1, tail_begin(run));
+    slw_stmt_i64(&ends, 2, tail_begin(run + 1));
+    TRY(slw_stmt_step(&ends, &row, err));
+    const bool is_first = slw_col_null(&ends, 0);
+    const int64_t first = is_first ? tail_begin(run) : slw_col_i64(&ends, 0);
+    const int64_t id = is_first ? first : slw_col_i64(&ends, 1) + 1;
+    slw_stmt_reset(&ends);
+    if (id >= tail_begin(run + 1))
+        return slw_fail(err, SLW_LIMIT, "the run has too many points");
+    uint8_t *bytes = slw_arena_alloc_many(a, TRACK_POINT_SIZE, count);
+    for (size_t i = 0; i < count; i++)
+        pack(&points[i], bytes + i * TRACK_POINT_SIZE);
+    SLW_AUTO(slw_stmt, add);
+    TRY(slw_stmt_prepare(&add, tx, SQL_ADD, err));
+    slw_stmt_i64(&add, 1, id);
+    slw_stmt_blob(&add, 2, bytes, count * TRACK_POINT_SIZE);
+    TRY(slw_stmt_run(&add, err));
+    const size_t calls = (size_t)(id - first) + 1;
+    if (calls < FOLD_CALLS && calls * count < FOLD_POINTS)
+        return SLW_OK;
+    return fold(tx, run, first, err);
+}
+
+/* ---- reading ---- */
+
+/* One row of track_series. */
+struct piece {
+    int64_t id;
+    size_t count;
+    struct track_point first, last; /* without values */
+};
+
+static enum slw_rc
+pieces_read(struct slw_tx *tx, int64_t run, int64_t key, struct slw_buf *out,
+            struct slw_err *err)
+{
+    SLW_AUTO(slw_stmt, st);
+    bool row = true;
+    TRY(slw_stmt_prepare(&st, tx, SQL_SERIES, err));
+    slw_stmt_i64(&st, 1, run);
+    slw_stmt_i64(&st, 2, key);
+    for (;;) {
+        TRY(slw_stmt_step(&st, &row, err));
+        if (!row)
+            return slw_buf_check(out, err);
+        const struct piece p = {
+            .id = slw_col_i64(&st, 0),
+            .count = (size_t)slw_col_i64(&st, 1),
+            .first = {key, 0, slw_col_i64(&st, 2), slw_col_i64(&st, 3)},
+            .last = {key, 0, slw_col_i64(&st, 4), slw_col_i64(&st, 5)}};
+        slw_buf_add(out, &p, sizeof(p));
+    }
+}
+
+/* Does b begin behind a's end, whatever their values are? */
+static bool
+is_behind(const struct track_point *a, const struct track_point *b)
+{
+    return b->at_ms > a->at_ms || (b->at_ms == a->at_ms && b->step > a->step);
+}
+
+static enum slw_rc
+piece_points(struct slw_tx *tx, const struct piece *p, struct slw_buf *out,
+             struct slw_err *err)
+{
+    SLW_AUTO(slw_stmt, st);
+    bool row = false;
+    TRY(slw_stmt_prepare(&st, tx, SQL_SERIES_POINTS, err));
+    slw_stmt_i64(&st, 1, p->id);
+    TRY(slw_stmt_step(&st, &row, err));
+    const struct slw_str blob = slw_col_blob(&st, 0);
+    if (!row || blob.len != p->count * TRACK_POINT_SIZE)
+        return slw_fail(err, SLW_CORRUPT,
+                        "row %lld of track_series has %zu bytes for %zu points",
+                        (long long)p->id, blob.len, p->count);
+    for (size_t i = 0; i < p->count; i++) {
+        struct track_point point;
+        unpack((const uint8_t *)blob.ptr + i * TRACK_POINT_SIZE, &point);
+        slw_buf_add(out, &point, sizeof(point));
+    }
+    return slw_buf_check(out, err);
+}
+
+/* Drop all of `found` but the points from `offset`, at most `limit`. */
+static void
+cut(struct slw_buf *found, size_t offset, size_t limit)
+{
+    const size_t size = sizeof(struct track_point);
+    const size_t count = found->len / size;
+    const size_t from = offset < count ? offset : count;
+    const size_t left = count - from < limit ? count - from : limit;
+    if (left)
+        memmove(found->ptr, found->ptr + from * size, left * size);
+    found->len = left * size;
+}
+
+enum slw_rc
+track_points_read(struct slw_tx *tx, int64_t run, int64_t key, size_t offset,
+                  size_t limit, struct slw_buf *out, size_t *out_total,
+                  struct slw_err *err)
+{
+    SLW_AUTO(slw_buf, list);
+    SLW_AUTO(slw_buf, tail);
+    TRY(pieces_read(tx, run, key, &list, err));
+    TRY(tail_read(tx, tail_begin(run), tail_begin(run + 1), key, &tail, err));
+    const struct piece *pieces = (const struct piece *)(void *)list.ptr;
+    struct track_point *last = (struct track_point *)(void *)tail.ptr;
+    const size_t count = list.len / sizeof(*pieces);
+    const size_t tail_count = tidy(last, tail.len / sizeof(*last));
+    tail.len = tail_count * sizeof(*last);
+    bool in_order = true;
+    size_t total = tail_count;
+    for (size_t i = 0; i < count; i++) {
+        in_order = in_order &&
+                   (i == 0 || is_behind(&pieces[i - 1].last, &pieces[i].first));
+        total += pieces[i].count;
+    }
+    if (count && tail_count)
+        in_order = in_order && is_behind(&pieces[count - 1].last, last);
+    size_t skipped = 0; /* points of pieces that the page does not touch */
+    for (size_t i = 0, at = 0; i < count; at += pieces[i++].count) {
+        if (in_order && at + pieces[i].count <= offset)
+            skipped += pieces[i].count;
+        else if (!in_order || at < offset + limit)
+            TRY(piece_points(tx, &pieces[i], out, err));
+    }
+    slw_buf_add(out, tail.ptr, tail.len);
+    TRY(slw_buf_check(out, err));
+    if (!in_order) {
+        total = tidy((struct track_point *)(void *)out->ptr,
+                     out->len / sizeof(*last));
+        out->len = total * sizeof(*last);
+    }
+    cut(out, offset - skipped, limit);
+    *out_total = total;
+    return SLW_OK;
+}
