@@ -86,7 +86,8 @@ driver_pick(struct plan *p, struct slw_err *err)
         const struct slw_filter_clause *c = &p->filter.clauses[i];
         enum track_entity entity;
         int64_t key = -1;
-        TRY(track_entity_of(c->entity, &entity, err));
+        TRY(slw_filter_place(track_entity_of(c->entity, &entity, err), c->at,
+                             err));
         bool param = entity == TRACK_PARAM;
         if (c->op != SLW_OP_EQ || c->is_number ||
             (!param && entity != TRACK_TAG))
@@ -208,10 +209,11 @@ orders_parse(struct plan *p, const struct slw_track_query *q,
         struct slw_order *o = &p->orders[i];
         enum track_entity entity, other;
         TRY(slw_order_parse(q->order_by[i], a, o, err));
-        TRY(track_entity_of(o->entity, &entity, err));
+        TRY(slw_filter_place(track_entity_of(o->entity, &entity, err), o->at,
+                             err));
         if (entity == TRACK_DATASET ||
             (entity == TRACK_ATTRIBUTE && !attribute_find(o->key)))
-            return bad_attribute(o->key, err);
+            return slw_filter_place(bad_attribute(o->key, err), o->at, err);
         for (size_t j = 0; j < i; j++) {
             TRY(track_entity_of(p->orders[j].entity, &other, err));
             if (entity == other && slw_str_eq(o->key, p->orders[j].key))
@@ -323,8 +325,9 @@ build_set(struct plan *p, const struct slw_track_query *q, bool ordered,
         slw_sql_str(&p->sql, p->driver->text);
     }
     for (size_t i = 0; i < p->filter.count; i++) {
-        if (&p->filter.clauses[i] != p->driver)
-            TRY(add_clause(p, &p->filter.clauses[i], err));
+        const struct slw_filter_clause *c = &p->filter.clauses[i];
+        if (c != p->driver)
+            TRY(slw_filter_place(add_clause(p, c, err), c->at, err));
     }
     return SLW_OK;
 }
