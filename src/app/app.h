@@ -136,6 +136,8 @@ int app_drift(struct app_args *a);
 int app_train(struct app_args *a);
 int app_version_job(struct app_args *a); /* gate, reproduce */
 int app_alias(struct app_args *a);
+int app_models_history(struct app_args *a);
+int app_models_stage(struct app_args *a);
 int app_act(struct app_args *a); /* deploy, canary, … drill */
 int app_predict(struct app_args *a);
 int app_labels(struct app_args *a);
@@ -145,7 +147,10 @@ int app_rehearse(struct app_args *a);
 int app_job(struct app_args *a);
 int app_clock(struct app_args *a);
 int app_token(struct app_args *a);
-int app_runs(struct app_args *a);
+int app_runs_list(struct app_args *a);
+int app_runs_show(struct app_args *a);
+int app_runs_history(struct app_args *a);
+int app_runs_compare(struct app_args *a);
 int app_ack(struct app_args *a);
 int app_export(struct app_args *a);
 int app_verify(struct app_args *a);

@@ -245,6 +245,12 @@ SLW_MUST_USE enum slw_rc
 slw_track_run_columns(struct slw_tx *tx, size_t count_max, struct slw_arena *a,
                       struct slw_str **out, size_t *out_count,
                       struct slw_err *err);
+/* The run that a person means: an id (deleted runs too), a name that one run
+ * has, or at least four characters with which one id begins.
+ * Errors NOT_FOUND; INVALID: there are several, or it is too short */
+SLW_MUST_USE enum slw_rc
+slw_track_run_find(struct slw_tx *tx, struct slw_str ref, struct slw_arena *a,
+                   struct slw_str *out_id, struct slw_err *err);
 /* Runs that are not deleted. */
 SLW_MUST_USE enum slw_rc
 slw_track_run_count(struct slw_tx *tx, int64_t *out_count, struct slw_err *err);
