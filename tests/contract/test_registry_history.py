@@ -30,11 +30,11 @@ def versions(server, count, name="m"):
     return client
 
 
-@pytest.fixture
-def past(tmp_path):
-    """champion: 1 on the 2nd, 2 on the 4th, gone on the 6th, 3 on the 8th;
-    Production: 1 on the 2nd, also 2 on the 3rd, only 3 from the 5th."""
-    with Server(tmp_path, "--clock", DAYS[0]) as s:
+def lived(folder):
+    """A server whose model m has a past.  champion: 1 on the 2nd, 2 on the
+    4th, gone on the 6th, 3 on the 8th; Production: 1 on the 2nd, also 2 on the
+    3rd, only 3 from the 5th."""
+    with Server(folder, "--clock", DAYS[0]) as s:
         c = versions(s, 3)
         at(s, DAYS[1])
         c.set_registered_model_alias("m", "champion", 1)
@@ -54,40 +54,50 @@ def past(tmp_path):
         yield s
 
 
+@pytest.fixture
+def past(tmp_path):
+    yield from lived(tmp_path)
+
+
+@pytest.fixture(scope="module")
+def read_only(tmp_path_factory):
+    yield from lived(tmp_path_factory.mktemp("past"))
+
+
 def held(server, time, **query):
     asked = "".join(f"&{k}={v}" for k, v in query.items())
     answer = server.get(f"{M}/history?at={time}{asked}")
     return [(h["name"], h["version"]) for h in answer["held"]]
 
 
-def test_an_alias_and_a_stage_are_known_at_every_instant(past):
-    assert held(past, DAYS[0]) == []
-    assert held(past, DAYS[1]) == [("champion", 1), ("Production", 1)]
-    assert held(past, DAYS[2], stage="Production") == [
+def test_an_alias_and_a_stage_are_known_at_every_instant(read_only):
+    assert held(read_only, DAYS[0]) == []
+    assert held(read_only, DAYS[1]) == [("champion", 1), ("Production", 1)]
+    assert held(read_only, DAYS[2], stage="Production") == [
         ("Production", 1), ("Production", 2)]
-    assert held(past, DAYS[3], alias="champion") == [("champion", 2)]
-    assert held(past, DAYS[4]) == [("champion", 2), ("Archived", 1),
+    assert held(read_only, DAYS[3], alias="champion") == [("champion", 2)]
+    assert held(read_only, DAYS[4]) == [("champion", 2), ("Archived", 1),
                                    ("Archived", 2), ("Production", 3)]
-    assert held(past, DAYS[6], alias="champion") == []
-    assert held(past, DAYS[7], alias="champion") == [("champion", 3)]
+    assert held(read_only, DAYS[6], alias="champion") == []
+    assert held(read_only, DAYS[7], alias="champion") == [("champion", 3)]
 
 
-def test_a_time_is_an_rfc_3339_time_a_date_or_milliseconds(past):
+def test_a_time_is_an_rfc_3339_time_a_date_or_milliseconds(read_only):
     for time in ("2026-01-04T11:59:59.999Z", "2026-01-03", "1767484800000",
                  "2026-01-04T12:59:59.999%2B01:00"):
-        assert held(past, time, alias="champion") == [("champion", 1)], time
+        assert held(read_only, time, alias="champion") == [("champion", 1)], time
     # A date is its end, and the end of today is now.
-    assert held(past, "2026-01-08", alias="champion") == [("champion", 3)]
+    assert held(read_only, "2026-01-08", alias="champion") == [("champion", 3)]
 
 
-def test_the_moves_say_from_where_to_where_when_who_and_why(past):
-    moves = past.get(f"{M}/history?alias=champion")["moves"]
+def test_the_moves_say_from_where_to_where_when_who_and_why(read_only):
+    moves = read_only.get(f"{M}/history?alias=champion")["moves"]
     assert [(m["from"], m["to"], m["at"]) for m in moves] == [
         (None, 3, DAYS[7]), (2, None, DAYS[5]), (1, 2, DAYS[3]),
         (None, 1, DAYS[1])]
     assert (moves[2]["who"], moves[2]["why"]) == ("ada", "fewer misses")
     assert moves[3]["who"] == "mlflow client"
-    stages = past.get(f"{M}/history?stage=Production")["moves"]
+    stages = read_only.get(f"{M}/history?stage=Production")["moves"]
     assert {(m["version"], m["from"], m["to"], m["at"]) for m in stages} == {
         (3, "None", "Production", DAYS[4]),
         (2, "Production", "Archived", DAYS[4]),
@@ -96,14 +106,14 @@ def test_the_moves_say_from_where_to_where_when_who_and_why(past):
         (1, "None", "Production", DAYS[1])}
     assert [m["at"] for m in stages] == sorted((m["at"] for m in stages),
                                                reverse=True)
-    both = past.get(f"{M}/history")
+    both = read_only.get(f"{M}/history")
     assert both["total"] == 9 == len(both["moves"])
-    page = past.get(f"{M}/history?limit=2&offset=1")
+    page = read_only.get(f"{M}/history?limit=2&offset=1")
     assert page["moves"] == both["moves"][1:3] and page["total"] == 9
 
 
-def test_with_a_time_the_moves_end_there(past):
-    moves = past.get(f"{M}/history?at={DAYS[2]}")["moves"]
+def test_with_a_time_the_moves_end_there(read_only):
+    moves = read_only.get(f"{M}/history?at={DAYS[2]}")["moves"]
     assert {m["at"] for m in moves} == {DAYS[1], DAYS[2]}
 
 
@@ -115,14 +125,14 @@ def test_with_a_time_the_moves_end_there(past):
     (M + "/history?at=yesterday", 400, "at: "),
     (M + "/history?limit=0", 400, "limit"),
 ])
-def test_what_cannot_be_answered_is_said(past, path, status, words):
-    answer = past.call("GET", path)
+def test_what_cannot_be_answered_is_said(read_only, path, status, words):
+    answer = read_only.call("GET", path)
     assert answer.status == status and words in answer.json["error"]
 
 
-def test_stages_and_their_events_are_one_transaction(past):
+def test_stages_and_their_events_are_one_transaction(read_only):
     said = [json.loads(e["payload"]) if isinstance(e["payload"], str)
-            else e["payload"] for e in past.get(
+            else e["payload"] for e in read_only.get(
                 "/api/v1/events?kind=registry.stage&limit=100")["events"]]
     assert sorted((p["version"], p["previous"], p["stage"]) for p in said) == [
         (1, "None", "Production"), (1, "Production", "Archived"),
@@ -172,17 +182,17 @@ def test_an_alias_is_put_back_and_history_tells_it(past):
     ({"version": 9}, 409, "never named version 9"),
     ({"version": "x"}, 400, "version"),
 ])
-def test_what_cannot_be_put_back_is_said_and_changes_nothing(past, body, status,
+def test_what_cannot_be_put_back_is_said_and_changes_nothing(read_only, body, status,
                                                              words):
-    before = past.get(M + "/history")
-    answer = past.call("POST", M + "/aliases/champion/restore", body)
+    before = read_only.get(M + "/history")
+    answer = read_only.call("POST", M + "/aliases/champion/restore", body)
     assert answer.status == status and words in answer.json["error"], \
         answer.text
-    assert past.get(M + "/history") == before
+    assert read_only.get(M + "/history") == before
 
 
-def test_an_alias_that_never_was_cannot_be_put_back(past):
-    answer = past.call("POST", M + "/aliases/never/restore", {"at": DAYS[4]})
+def test_an_alias_that_never_was_cannot_be_put_back(read_only):
+    answer = read_only.call("POST", M + "/aliases/never/restore", {"at": DAYS[4]})
     assert answer.status == 404 and "never had an alias" in \
         answer.json["error"]
 
@@ -206,7 +216,7 @@ def test_a_stage_is_put_back_to_all_that_were_in_it(past):
 
 
 def test_the_token_says_who(past):
-    token = past.cli_json("token", "make", "carol", "admin")["token"]
+    token = past.cli_json("token", "make", "carol", "admin")["secret"]
     head = {"Authorization": f"Bearer {token}"}
     answer = past.call("POST", M + "/aliases/champion/restore",
                        {"at": DAYS[2], "who": "mallory"}, head)
