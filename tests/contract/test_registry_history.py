@@ -216,6 +216,7 @@ def test_a_stage_is_put_back_to_all_that_were_in_it(past):
 
 
 def test_the_token_says_who(past):
+    at(past, DAYS[8])
     token = past.cli_json("token", "make", "carol", "admin")["secret"]
     head = {"Authorization": f"Bearer {token}"}
     answer = past.call("POST", M + "/aliases/champion/restore",
