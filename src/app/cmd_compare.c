@@ -45,24 +45,29 @@ label_text(const struct json_t *row, char *out, size_t size)
     app_cut(out, LABEL_WIDTH);
 }
 
-/* "0.13 (+0.01, +8.3 %)" */
+/* "0.13 (+0.01, +8.3 %)"; where that is too wide "0.13 (+8.3 %)". */
 static void
-compared_text(const struct json_t *row, size_t run, char *out, size_t size)
+compared_text(const struct json_t *row, size_t run, int most, char *out,
+              size_t size)
 {
     char value[APP_CELL_SIZE];
     const struct json_t *v = slw_json_at(slw_json_get(row, "values"), run);
     const struct json_t *delta = slw_json_at(slw_json_get(row, "delta"), run);
     const struct json_t *share =
         slw_json_at(slw_json_get(row, "relative"), run);
-    app_value_text(v, value, sizeof value);
+    const double percent = 100 * slw_json_f64_or(share, 0);
     const double d = slw_json_f64_or(delta, 0);
+    app_value_text(v, value, sizeof value);
     if (d == 0)
         snprintf(out, size, "%s", value);
-    else if (slw_json_type(share) == SLW_JSON_REAL)
-        snprintf(out, size, "%.40s (%+.3g, %+.1f %%)", value, d,
-                 100 * slw_json_f64_or(share, 0));
-    else
+    else if (slw_json_type(share) != SLW_JSON_REAL)
         snprintf(out, size, "%.40s (%+.3g)", value, d);
+    else
+        snprintf(out, size, "%.40s (%+.3g, %+.1f %%)", value, d, percent);
+    if (d != 0 && app_width_of(out) > most &&
+        slw_json_type(share) == SLW_JSON_REAL)
+        snprintf(out, size, "%.40s (%+.1f %%)", value, percent);
+    app_cut(out, most);
 }
 
 static void
@@ -113,7 +118,7 @@ compare_print(const struct app_args *a, const struct json_t *runs,
         }
         for (size_t r = 0; r < slw_json_len(rows); r++)
             if (row_wanted(a, slw_json_at(rows, r))) {
-                compared_text(slw_json_at(rows, r), c, text, sizeof text);
+                compared_text(slw_json_at(rows, r), c, most, text, sizeof text);
                 wider(&widths[c], text, most);
             }
     }
@@ -134,8 +139,7 @@ compare_print(const struct app_args *a, const struct json_t *runs,
         label_text(row, text, sizeof text);
         app_pad(text, label_width);
         for (size_t c = 0; c < run_count; c++) {
-            compared_text(row, c, text, sizeof text);
-            app_cut(text, most);
+            compared_text(row, c, most, text, sizeof text);
             printf("  ");
             app_pad(text, c + 1 < run_count ? widths[c] : 0);
         }

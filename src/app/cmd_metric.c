@@ -168,29 +168,52 @@ dot_y(const struct plot *p, double v)
     return (int)lround((p->high - v) / span * (DOT_HEIGHT - 1));
 }
 
-/* A stroke from the last point to this one, in the column of this one. */
+/* A dot and those between it and the one before in this column. */
+static void
+stroke(struct plot *p, int x, int from, int to)
+{
+    const int way = to < from ? -1 : 1;
+    for (int y = from; y != to + way; y += way)
+        p->dots[y][x] = true;
+}
+
+/* A line from point to point; what cannot be drawn is a gap. */
 static void
 plot_draw(struct plot *p, const struct points *points)
 {
-    int before = -1;
+    int x0 = -1, y0 = 0;
     const double span = (double)p->last - (double)p->first;
     for (size_t i = 0; i < points->count; i++) {
         const struct point *q = &points->items[i];
         if (!can_be_drawn(q->value)) {
-            before = -1; /* a gap */
+            x0 = -1;
             continue;
         }
-        const int x = span > 0
-                          ? (int)lround(((double)q->step - (double)p->first) /
-                                        span * (p->width - 1))
-                          : 0;
-        const int y = dot_y(p, q->value);
-        int from = before < 0 ? y : before, to = y;
-        const int way = to < from ? -1 : 1;
-        for (int k = from; k != to + way; k += way)
-            p->dots[k][x] = true;
-        before = y;
+        const double share =
+            span > 0 ? ((double)q->step - (double)p->first) / span : 0;
+        const int x1 = (int)lround(share * (p->width - 1));
+        const int y1 = dot_y(p, q->value);
+        if (x0 < 0 || x0 == x1)
+            stroke(p, x1, x0 < 0 ? y1 : y0, y1);
+        for (int x = x0 + 1, before = y0; x0 >= 0 && x <= x1; x++) {
+            const int y =
+                y0 + (int)lround((double)(y1 - y0) * (x - x0) / (x1 - x0));
+            stroke(p, x, before, y);
+            before = y;
+        }
+        x0 = x1;
+        y0 = y1;
     }
+}
+
+/* Is a dot of the character set whose left column is x? */
+static bool
+row_has(const struct plot *p, int row, int x)
+{
+    for (int dy = 0; dy < 4; dy++)
+        if (p->dots[row * 4 + dy][x] || p->dots[row * 4 + dy][x + 1])
+            return true;
+    return false;
 }
 
 static void
@@ -203,7 +226,10 @@ plot_print(const struct plot *p)
             printf("%11.5g ", row ? p->low : p->high);
         else
             printf("%12s", "");
-        for (int x = 0; x < p->width; x += 2) {
+        int end = p->width;
+        while (end >= 2 && !row_has(p, row, end - 2))
+            end -= 2;
+        for (int x = 0; x < end; x += 2) {
             unsigned mask = 0;
             for (int dy = 0; dy < 4; dy++)
                 for (int dx = 0; dx < 2; dx++)

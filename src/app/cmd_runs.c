@@ -38,6 +38,28 @@ list_done(struct list *l)
     slw_json_done(&l->doc);
 }
 
+/* The ids of all experiments, page by page. */
+static enum slw_rc
+all_experiments(struct app_args *a, struct slw_jw *w, struct slw_err *err)
+{
+    const char *token = "";
+    do {
+        SLW_AUTO(slw_json, doc);
+        TRY(app_request_json(
+            a, "GET",
+            app_text(a,
+                     "/api/2.0/mlflow/experiments/search?max_results=1000%s%s",
+                     *token ? "&page_token=" : "", token),
+            SLW_STR(""), &doc, err));
+        const struct json_t *list = slw_json_get(doc.root, "experiments");
+        for (size_t i = 0; i < slw_json_len(list); i++)
+            slw_jw_node(w, slw_json_get(slw_json_at(list, i), "experiment_id"));
+        struct slw_str next = app_str_of(doc.root, "next_page_token");
+        token = app_segment(a, slw_arena_strz(&a->arena, next));
+    } while (*token);
+    return SLW_OK;
+}
+
 /* The experiment of that name, or all there are. */
 static enum slw_rc
 experiment_ids(struct app_args *a, struct list *l, struct slw_jw *w,
@@ -63,13 +85,7 @@ experiment_ids(struct app_args *a, struct list *l, struct slw_jw *w,
         slw_jw_str(w, id);
         return SLW_OK;
     }
-    TRY(app_request_json(a, "GET",
-                         "/api/2.0/mlflow/experiments/search?max_results=1000",
-                         SLW_STR(""), &doc, err));
-    const struct json_t *list = slw_json_get(doc.root, "experiments");
-    for (size_t i = 0; i < slw_json_len(list); i++)
-        slw_jw_node(w, slw_json_get(slw_json_at(list, i), "experiment_id"));
-    return SLW_OK;
+    return all_experiments(a, w, err);
 }
 
 /* The clauses of --order-by: split at commas outside of quotes. */

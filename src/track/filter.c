@@ -32,8 +32,11 @@ static void
 place_add(struct slw_err *err, size_t character)
 {
     char place[48];
-    int n = snprintf(place, sizeof(place), ", at character %zu", character);
     size_t len = strlen(err->msg);
+    const bool ended = len && err->msg[len - 1] == '.';
+    int n = snprintf(place, sizeof(place),
+                     ended ? " (at character %zu)" : ", at character %zu",
+                     character);
     const size_t room = sizeof(err->msg) - (size_t)n - 1;
     if (len > room) {
         len = room - 3;

@@ -1,6 +1,7 @@
 """Which version had alias champion or stage Production at a time, who moved
 it and why, and putting it back; the moves made by the real mlflow client."""
 import json
+import sqlite3
 import threading
 import time
 
@@ -240,6 +241,47 @@ def test_a_model_that_is_made_anew_has_no_past(past):
     with pytest.raises(MlflowException):
         c.get_model_version_by_alias("m", "champion")
     assert past.cli("verify").returncode == 0
+
+
+def test_stages_of_a_store_without_their_history_enter_it(tmp_path):
+    """As the server before this migration left it."""
+    with Server(tmp_path, "--clock", DAYS[0]) as s:
+        c = versions(s, 2)
+        at(s, DAYS[2])
+        c.transition_model_version_stage("m", 2, "Staging")
+    db = sqlite3.connect(s.data / "slipway.db")
+    # An alias of a model that is gone, whose row's number is free again.
+    db.execute("INSERT INTO registry_alias_history(model_id, alias, from_ms,"
+               " version, who, why) VALUES(99, 'champion', 1, 1, '', '')")
+    for sql in ("DROP TABLE registry_stage_history",
+                "DROP INDEX registry_alias_history_by_model",
+                "DELETE FROM schema_migration WHERE number = 15"):
+        db.execute(sql)
+    db.commit()
+    db.close()
+    with Server(tmp_path, "--clock", DAYS[4]) as s:
+        assert held(s, DAYS[2], stage="Staging") == [("Staging", 2)]
+        assert held(s, DAYS[1]) == []
+        assert held(s, DAYS[1], stage="None") == [("None", 1), ("None", 2)]
+        assert "before stages were recorded" in s.get(
+            M + "/history?stage=Staging")["moves"][0]["why"]
+        assert s.cli("verify").returncode == 0
+    db = sqlite3.connect(s.data / "slipway.db")
+    assert db.execute("SELECT count(*) FROM registry_alias_history"
+                      ).fetchone() == (0,)
+    db.close()
+
+
+def test_verify_finds_a_stage_that_its_history_does_not_know(past):
+    past.stop()
+    db = sqlite3.connect(past.data / "slipway.db")
+    db.execute("UPDATE registry_version SET stage = 'Staging'"
+               " WHERE version = 1")
+    db.commit()
+    db.close()
+    done = past.cli("verify", "--data", past.data, check=False)
+    assert done.returncode == 1
+    assert "not where its history left it" in done.stdout + done.stderr
 
 
 # ---- the command line ----

@@ -156,7 +156,7 @@ a_fault_says_at_which_character_it_is(void **state)
         {"a = 1 OR b = 2", "not 'OR b = 2', at character 7"},
         {"a = 1 AND", "at character 7"},
         {"a = 1 AND b = c", "string value c. Use either single or double "
-                            "quotes., at character 15"},
+                            "quotes. (at character 15)"},
         {"params.`\xc3\xa4\xc3\xa4` = 'x' AND !", "at '!', at character 23"},
         {"a. = 1", "a key is wanted at ' = 1', at character 3"},
         {"params.x = '1' AND tags.`` = 'x'", "is empty, at character 25"},
@@ -177,7 +177,7 @@ a_fault_says_at_which_character_it_is(void **state)
     struct slw_err err;
     struct slw_order o = {0};
     assert_fails(slw_order_parse(SLW_STR("metrics.x DOWN"), &a, &o, &err),
-                 SLW_INVALID, err, "Could not be parsed., at character 11");
+                 SLW_INVALID, err, "Could not be parsed. (at character 11)");
     assert_ok(slw_order_parse(SLW_STR("  metrics.x"), &a, &o, &err), err);
     assert_int_equal(o.at, 3);
 }
