@@ -166,9 +166,10 @@ api_models_history(struct slw_http_req *req, struct slw_http_res *res,
     p.offset = page.offset;
     SLW_AUTO(slw_tx, tx);
     TRY(slw_tx_read(&tx, api->store, err));
-    TRY(alias_check(&tx, model, p.alias, req->arena, err));
     TRY(slw_registry_history(&tx, model, &p, req->arena, &moves, &count, &total,
                              err));
+    if (total == 0)
+        TRY(alias_check(&tx, model, p.alias, req->arena, err));
     struct slw_jw w;
     slw_jw_init(&w, &res->body);
     slw_jw_obj(&w);
@@ -261,7 +262,6 @@ api_aliases_restore(struct slw_http_req *req, struct slw_http_res *res,
     slw_jw_obj(&w);
     SLW_AUTO(slw_tx, tx);
     TRY(slw_tx_begin(&tx, api->store, err));
-    TRY(alias_check(&tx, model, alias, req->arena, err));
     TRY(slw_registry_alias_restore(&tx, &act, model, alias, at_ms, wanted,
                                    &version, &previous, err));
     if (champion && version != previous)

@@ -16,36 +16,42 @@ static const char SQL_STAGE_ADD[] =
 /* The moves asked for: ?2 alias, ?3 stage ('': all), ?4 until. */
 #define ALIAS_MOVES                                                            \
     "SELECT h.from_ms AS at_ms, h.alias AS alias, h.version AS version,"       \
-    " coalesce((SELECT p.version FROM registry_alias_history p"                \
-    "  WHERE p.model_id = h.model_id AND p.alias = h.alias AND p.id < h.id"    \
-    "  ORDER BY p.id DESC LIMIT 1), 0) AS previous, '' AS from_stage,"         \
-    " '' AS to_stage, h.who AS who, h.why AS why, h.id AS id"                  \
-    " FROM registry_alias_history h WHERE h.model_id = ?1"                     \
+    " '' AS from_stage, '' AS to_stage, h.who AS who, h.why AS why,"           \
+    " h.id AS id FROM registry_alias_history h WHERE h.model_id = ?1"          \
     " AND (h.alias = ?2 OR (?2 = '' AND ?3 = '')) AND h.from_ms <= ?4"
 #define STAGE_MOVES                                                            \
-    "SELECT h.from_ms, '', h.version, 0, h.from_stage, h.to_stage, h.who,"     \
-    " h.why, h.id FROM registry_stage_history h WHERE h.model_id = ?1"         \
+    "SELECT h.from_ms, '', h.version, h.from_stage, h.to_stage, h.who, h.why," \
+    " h.id FROM registry_stage_history h WHERE h.model_id = ?1"                \
     " AND (h.from_stage = ?3 OR h.to_stage = ?3 OR (?2 = '' AND ?3 = ''))"     \
     " AND (?3 = 'None' OR h.from_stage <> '') AND h.from_ms <= ?4"
-static const char SQL_MOVES[] = ALIAS_MOVES
-    " UNION ALL " STAGE_MOVES " ORDER BY 1 DESC, 2, 9 DESC LIMIT ?5 OFFSET ?6";
-static const char SQL_MOVE_COUNT[] =
-    "SELECT count(*) FROM (" ALIAS_MOVES " UNION ALL " STAGE_MOVES ")";
+#define MOVES ALIAS_MOVES " UNION ALL " STAGE_MOVES
+/* What an alias named before is looked up for the page only. */
+static const char SQL_MOVES[] =
+    "SELECT m.at_ms, m.alias, m.version, CASE m.alias WHEN '' THEN 0 ELSE"
+    " coalesce((SELECT p.version FROM registry_alias_history p"
+    "  WHERE p.model_id = ?1 AND p.alias = m.alias AND p.from_ms <= m.at_ms"
+    "  AND p.id < m.id ORDER BY p.from_ms DESC, p.id DESC LIMIT 1), 0) END,"
+    " m.from_stage, m.to_stage, m.who, m.why FROM"
+    " (" MOVES " ORDER BY 1 DESC, 2, 8 DESC LIMIT ?5 OFFSET ?6) m"
+    " ORDER BY m.at_ms DESC, m.alias, m.id DESC";
+static const char SQL_MOVE_COUNT[] = "SELECT count(*) FROM (" MOVES ")";
 static const char SQL_ALIASES_AT[] =
     "SELECT h.from_ms, h.alias, h.version, 0, '', '', h.who, h.why"
-    " FROM registry_alias_history h WHERE h.model_id = ?1"
-    " AND (?2 = '' OR h.alias = ?2) AND h.from_ms <= ?3 AND h.version <> 0"
-    " AND h.id = (SELECT l.id FROM registry_alias_history l"
-    "  WHERE l.model_id = ?1 AND l.alias = h.alias AND l.from_ms <= ?3"
+    " FROM (SELECT DISTINCT alias FROM registry_alias_history"
+    "  WHERE model_id = ?1 AND (?2 = '' OR alias = ?2)) d"
+    " JOIN registry_alias_history h ON h.id ="
+    " (SELECT l.id FROM registry_alias_history l"
+    "  WHERE l.model_id = ?1 AND l.alias = d.alias AND l.from_ms <= ?3"
     "  ORDER BY l.from_ms DESC, l.id DESC LIMIT 1)"
-    " ORDER BY h.alias";
+    " WHERE h.version <> 0 ORDER BY h.alias";
 static const char SQL_STAGES_AT[] =
     "SELECT h.from_ms, '', h.version, 0, h.from_stage, h.to_stage, h.who,"
-    " h.why FROM registry_stage_history h WHERE h.model_id = ?1"
-    " AND (h.to_stage = ?2 OR (?2 = '' AND h.to_stage NOT IN ('', 'None')))"
-    " AND h.from_ms <= ?3 AND h.id = (SELECT l.id FROM registry_stage_history l"
-    "  WHERE l.model_id = ?1 AND l.version = h.version AND l.from_ms <= ?3"
+    " h.why FROM (SELECT DISTINCT version FROM registry_stage_history"
+    "  WHERE model_id = ?1) d JOIN registry_stage_history h ON h.id ="
+    " (SELECT l.id FROM registry_stage_history l"
+    "  WHERE l.model_id = ?1 AND l.version = d.version AND l.from_ms <= ?3"
     "  ORDER BY l.from_ms DESC, l.id DESC LIMIT 1)"
+    " WHERE h.to_stage = ?2 OR (?2 = '' AND h.to_stage NOT IN ('', 'None'))"
     " ORDER BY h.to_stage, h.version";
 static const char SQL_ALIAS_NAMED[] =
     "SELECT 1 FROM registry_alias_history WHERE model_id = ?1 AND alias = ?2"

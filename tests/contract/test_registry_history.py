@@ -194,7 +194,7 @@ def test_what_cannot_be_put_back_is_said_and_changes_nothing(read_only, body, st
 
 def test_an_alias_that_never_was_cannot_be_put_back(read_only):
     answer = read_only.call("POST", M + "/aliases/never/restore", {"at": DAYS[4]})
-    assert answer.status == 404 and "never had an alias" in \
+    assert answer.status == 404 and "ever had the alias 'never'" in \
         answer.json["error"]
 
 
@@ -424,3 +424,50 @@ def test_readers_never_see_a_mix_while_an_alias_moves(tmp_path):
         assert not faults, faults
         assert moved[0] > 20
         assert len(seen) == 2 * len(asks), "each reader saw both versions"
+
+
+def test_a_stage_that_changes_hands_is_held_by_one_version_at_any_instant(
+        tmp_path):
+    with Server(tmp_path) as s:
+        versions(s, 2)
+        stage = "/api/2.0/mlflow/model-versions/transition-stage"
+        latest = "/api/2.0/mlflow/registered-models/get-latest-versions"
+
+        def to(version):
+            s.post(stage, {"name": "m", "version": str(version),
+                           "stage": "Production",
+                           "archive_existing_versions": True})
+        to(1)
+        end, seen, faults = time.monotonic() + 3, set(), []
+
+        def move():
+            n = 0
+            while time.monotonic() < end:
+                to(1 + n % 2)
+                n += 1
+
+        def read():
+            while time.monotonic() < end:
+                found = s.get(f"{latest}?name=m&stages=Production")
+                found = found.get("model_versions", [])
+                if len(found) != 1 or found[0]["tags"][0]["value"] != \
+                        found[0]["version"]:
+                    faults.append(found)
+                    return
+                seen.add(found[0]["version"])
+
+        def read_history():
+            while time.monotonic() < end:
+                held = s.get(M + "/history?limit=1&stage=Production&at=" +
+                             str(int(time.time() * 1000)))["held"]
+                if len(held) != 1:
+                    faults.append(held)
+                    return
+        threads = [threading.Thread(target=f)
+                   for f in (move, read, read, read_history)]
+        for t in threads:
+            t.start()
+        for t in threads:
+            t.join()
+        assert not faults, faults
+        assert seen == {"1", "2"}
