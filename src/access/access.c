@@ -22,7 +22,7 @@ static const char SQL_TOKEN_LIST[] =
     "SELECT name, role, created_at_ms, revoked_at_ms FROM access_token"
     " ORDER BY created_at_ms, name";
 static const char SQL_TOKEN_LIVE[] =
-    "SELECT role, secret_sha256 FROM access_token"
+    "SELECT role, secret_sha256, name FROM access_token"
     " WHERE revoked_at_ms IS NULL";
 static const char SQL_TOKEN_ANY[] = "SELECT count(*) FROM access_token";
 
@@ -31,6 +31,7 @@ static const char *const ROLE_NAMES[] = {"none", "reader", "writer", "deployer",
 
 #define TOKEN_PREFIX "slw_"
 #define TOKEN_MAX 4096
+#define NAME_SIZE 129 /* slw_name_ok() */
 
 const char *
 slw_role_name(enum slw_role r)
@@ -141,6 +142,7 @@ slw_access_token_list(struct slw_tx *tx, struct slw_jw *w, struct slw_err *err)
 struct entry {
     struct slw_sha256 hash;
     enum slw_role role;
+    char name[NAME_SIZE];
 };
 
 struct slw_access {
@@ -176,6 +178,8 @@ load(struct slw_store *s, struct entry *out, size_t *out_count, bool *out_open,
         struct entry *e = &out[(*out_count)++];
         e->role = (enum slw_role)slw_col_i64(&live, 0);
         TRY(slw_sha256_parse(slw_col_str(&live, 1), &e->hash, err));
+        (void)snprintf(e->name, sizeof e->name, "%.*s",
+                       SLW_FMT(slw_col_str(&live, 2)));
     }
 }
 
@@ -282,9 +286,9 @@ difference(const struct slw_sha256 *a, const struct slw_sha256 *b)
     return d;
 }
 
-enum slw_rc
-slw_access_check(struct slw_access *a, struct slw_str authorization,
-                 enum slw_role *out_role, struct slw_err *err)
+/* The hash of the token that was presented. */
+static struct slw_sha256
+presented(struct slw_str authorization, bool *out_any)
 {
     char password[128];
     struct slw_str token = {0};
@@ -298,21 +302,48 @@ slw_access_check(struct slw_access *a, struct slw_str authorization,
                            password, sizeof password);
         token.ptr = password;
     }
-    struct slw_sha256 hash =
-        slw_sha256_of(token.ptr ? token.ptr : "", token.len);
-    enum slw_role role = SLW_ROLE_NONE;
+    *out_any = token.len > 0;
+    return slw_sha256_of(token.ptr ? token.ptr : "", token.len);
+}
+
+/* Its entry; role NONE: there is none. */
+static struct entry
+entry_find(struct slw_access *a, const struct slw_sha256 *hash, bool *out_open)
+{
+    struct entry found = {.role = SLW_ROLE_NONE};
     pthread_rwlock_rdlock(&a->lock);
-    bool open = a->open;
+    *out_open = a->open;
     for (size_t i = 0; i < a->count; i++)
-        if (difference(&hash, &a->entries[i].hash) == 0)
-            role = a->entries[i].role;
+        if (difference(hash, &a->entries[i].hash) == 0)
+            found = a->entries[i];
     pthread_rwlock_unlock(&a->lock);
+    return found;
+}
+
+enum slw_rc
+slw_access_check(struct slw_access *a, struct slw_str authorization,
+                 enum slw_role *out_role, struct slw_err *err)
+{
+    bool any = false, open = false;
+    struct slw_sha256 hash = presented(authorization, &any);
+    enum slw_role role = entry_find(a, &hash, &open).role;
     if (open)
         role = SLW_ROLE_ADMIN;
     if (role == SLW_ROLE_NONE)
         return slw_fail(err, SLW_DENIED,
-                        token.len ? "the token is unknown or revoked"
-                                  : "send a token: Authorization: Bearer …");
+                        any ? "the token is unknown or revoked"
+                            : "send a token: Authorization: Bearer …");
     *out_role = role;
     return SLW_OK;
+}
+
+struct slw_str
+slw_access_who(struct slw_access *a, struct slw_str authorization,
+               struct slw_arena *arena)
+{
+    bool any = false, open = false;
+    struct slw_sha256 hash = presented(authorization, &any);
+    struct entry e = entry_find(a, &hash, &open);
+    return slw_arena_str(arena,
+                         slw_str_of(e.role == SLW_ROLE_NONE ? "" : e.name));
 }

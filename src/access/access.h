@@ -6,6 +6,7 @@
 #ifndef SLW_ACCESS_ACCESS_H
 #define SLW_ACCESS_ACCESS_H
 
+#include "base/arena.h"
 #include "base/json.h"
 #include "store/store.h"
 
@@ -49,5 +50,10 @@ SLW_MUST_USE enum slw_rc slw_access_check(struct slw_access *a,
                                           struct slw_str authorization,
                                           enum slw_role *out_role,
                                           struct slw_err *err);
+/* Name of the presented token, in the arena; "" where it is none of ours (as
+ * while no token exists). */
+struct slw_str slw_access_who(struct slw_access *a,
+                              struct slw_str authorization,
+                              struct slw_arena *arena);
 
 #endif

@@ -33,6 +33,14 @@ SLW_MUST_USE enum slw_rc api_time_query(const struct slw_http_req *req,
                                         const char *key, bool end, int64_t *out,
                                         struct slw_err *err);
 int64_t api_now(const struct slw_api *api);
+/* Who sent the request: the name of its token, else `otherwise`. */
+struct slw_str api_who(const struct slw_http_req *req,
+                       struct slw_str otherwise);
+/* The same of a body that may say "who"; a token's name counts more, and
+ * nobody's word is "anonymous".  Errors INVALID: no text, or too long. */
+SLW_MUST_USE enum slw_rc api_who_of(const struct slw_http_req *req,
+                                    const struct json_t *body,
+                                    struct slw_str *out, struct slw_err *err);
 /* The answer {"<key>": [names]}. */
 void api_names_answer(struct slw_http_res *res, const char *key,
                       const struct slw_str *names, size_t count);
@@ -54,6 +62,21 @@ void api_event_write(struct slw_jw *w, const struct slw_event *e);
 /* Does ?dry_run= ask for a dry run?  Errors INVALID: not true or false. */
 SLW_MUST_USE enum slw_rc api_dry_wanted(const struct slw_http_req *req,
                                         bool *out, struct slw_err *err);
+
+/* What the gate refused gets no traffic by mistake: that somebody decided it
+ * all the same is said by "force" in the body.  Errors CONFLICT. */
+SLW_MUST_USE enum slw_rc api_gate_check(struct slw_tx *tx, struct slw_str model,
+                                        int64_t version,
+                                        const struct json_t *body,
+                                        struct slw_arena *a,
+                                        struct slw_err *err);
+/* A page of the verdicts on a version, newest first, as an array; `whole`:
+ * with their figures. */
+struct slw_version;
+SLW_MUST_USE enum slw_rc
+api_gates_write(struct slw_tx *tx, const struct slw_version *v, size_t offset,
+                size_t limit, bool whole, struct slw_arena *a, struct slw_jw *w,
+                int64_t *out_total, struct slw_err *err);
 
 /* Counters of requests, for /metrics. */
 void api_observe(void *app, const struct slw_route *route, int status,

@@ -116,6 +116,30 @@ api_dump(struct slw_arena *a, const struct json_t *v)
     return api_buf_str(a, &b);
 }
 
+struct slw_str
+api_who(const struct slw_http_req *req, struct slw_str otherwise)
+{
+    struct slw_api *api = req->app;
+    struct slw_str name = slw_access_who(
+        api->access, slw_http_head(req, "Authorization"), req->arena);
+    return name.len ? name : otherwise;
+}
+
+#define WHO_SIZE_MAX 200
+
+enum slw_rc
+api_who_of(const struct slw_http_req *req, const struct json_t *body,
+           struct slw_str *out, struct slw_err *err)
+{
+    struct slw_str said = SLW_STR("");
+    TRY(slw_json_opt_str(body, "who", &said, err));
+    if (said.len > WHO_SIZE_MAX)
+        return slw_fail(err, SLW_INVALID, "who is at most %d bytes",
+                        WHO_SIZE_MAX);
+    *out = api_who(req, said.len ? said : SLW_STR("anonymous"));
+    return SLW_OK;
+}
+
 void
 api_names_answer(struct slw_http_res *res, const char *key,
                  const struct slw_str *names, size_t count)

@@ -311,6 +311,17 @@ say_alias(struct saying *s)
 }
 
 static void
+say_stage(struct saying *s)
+{
+    s->before = text_of(s, "previous");
+    s->after = text_of(s, "stage");
+    s->sentence = slw_arena_printf(
+        s->a, "Version %lld of model '%.*s' goes from stage %.*s to %.*s",
+        number_of(s, "version"), SLW_FMT(text_of(s, "model")),
+        SLW_FMT(s->before), SLW_FMT(s->after));
+}
+
+static void
 say_version(struct saying *s)
 {
     s->after = slw_arena_printf(s->a, "version %lld", number_of(s, "version"));
@@ -392,6 +403,7 @@ static const struct {
 } SAYINGS[] = {
     {.kind = "registry.alias_set", .say = say_alias},
     {.kind = "registry.alias_removed", .say = say_alias},
+    {.kind = "registry.stage_set", .say = say_stage},
     {.kind = "registry.version_added", .say = say_version},
     {.kind = "access.token_made", .say = say_token},
     {.kind = "access.token_revoked", .say = say_token},

@@ -215,7 +215,8 @@ api_mlflow_alias_set(struct slw_http_req *req, struct slw_http_res *res,
     TRY(mlf_need_version(&in, &version, err));
     TRY(slw_tx_begin(&tx, api->store, err));
     TRY(slw_registry_alias_move(&tx, api_now(api), name, alias, version,
-                                SLW_STR("mlflow client"), SLW_STR(""), err));
+                                api_who(req, SLW_STR("mlflow client")),
+                                SLW_STR(""), err));
     TRY(slw_tx_commit(&tx, err));
     return mlf_empty(res);
 }
@@ -232,7 +233,9 @@ api_mlflow_alias_delete(struct slw_http_req *req, struct slw_http_res *res,
     TRY(mlf_need_str(&in, "name", &name, err));
     TRY(mlf_need_str(&in, "alias", &alias, err));
     TRY(slw_tx_begin(&tx, api->store, err));
-    TRY(slw_registry_alias_remove(&tx, api_now(api), name, alias, err));
+    TRY(slw_registry_alias_remove(&tx, api_now(api), name, alias,
+                                  api_who(req, SLW_STR("mlflow client")),
+                                  SLW_STR(""), err));
     TRY(slw_tx_commit(&tx, err));
     return mlf_empty(res);
 }

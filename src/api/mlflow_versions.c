@@ -126,8 +126,9 @@ api_mlflow_versions_stage(struct slw_http_req *req, struct slw_http_res *res,
     TRY(mlf_need_str(&in, "stage", &stage, err));
     TRY(mlf_bool(&in, "archive_existing_versions", &archive, err));
     TRY(slw_tx_begin(&tx, api->store, err));
-    TRY(slw_registry_version_stage(&tx, api_now(api), name, version, stage,
-                                   archive, err));
+    TRY(slw_registry_version_stage(
+        &tx, api_now(api), name, version, stage, archive,
+        api_who(req, SLW_STR("mlflow client")), SLW_STR(""), err));
     TRY(slw_registry_version_get(&tx, name, version, req->arena, &v, err));
     TRY(slw_tx_commit(&tx, err));
     answer_version(res, &v);
@@ -146,7 +147,9 @@ api_mlflow_versions_delete(struct slw_http_req *req, struct slw_http_res *res,
     TRY(mlf_in_read(&in, req, err));
     TRY(read_ref(&in, &name, &version, err));
     TRY(slw_tx_begin(&tx, api->store, err));
-    TRY(slw_registry_version_delete(&tx, api_now(api), name, version, err));
+    TRY(slw_registry_version_delete(&tx, api_now(api), name, version,
+                                    api_who(req, SLW_STR("mlflow client")),
+                                    err));
     TRY(slw_tx_commit(&tx, err));
     return mlf_empty(res);
 }

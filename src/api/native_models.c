@@ -199,22 +199,34 @@ find_release(struct slw_http_req *req, struct slw_version *v,
                            out, err);
 }
 
+#define GATE_SHOWN 20
+
 enum slw_rc
 api_versions_get(struct slw_http_req *req, struct slw_http_res *res,
                  struct slw_err *err)
 {
     struct slw_api *api = req->app;
     struct slw_version v;
-    TRY(find_version(req, &v, err));
+    int64_t gate_count = 0;
+    struct slw_jw w;
+    slw_jw_init(&w, &res->body);
+    slw_jw_obj(&w);
+    {
+        SLW_AUTO(slw_tx, tx);
+        TRY(slw_tx_read(&tx, api->store, err));
+        TRY(slw_registry_version_find(&tx, slw_http_var(req, "name"),
+                                      slw_http_var(req, "ref"), req->arena, &v,
+                                      err));
+        slw_jw_key(&w, "version");
+        slw_registry_version_write(&w, &v);
+        slw_jw_key(&w, "gates");
+        TRY(api_gates_write(&tx, &v, 0, GATE_SHOWN, false, req->arena, &w,
+                            &gate_count, err));
+    }
     SLW_AUTO(slw_json, release);
     if (v.release.len)
         TRY(slw_release_get(api->store, slw_arena_strz(req->arena, v.release),
                             &release, err));
-    struct slw_jw w;
-    slw_jw_init(&w, &res->body);
-    slw_jw_obj(&w);
-    slw_jw_key(&w, "version");
-    slw_registry_version_write(&w, &v);
     slw_jw_key(&w, "release");
     if (release.root)
         slw_jw_node(&w, release.root);
@@ -304,11 +316,10 @@ api_aliases_get(struct slw_http_req *req, struct slw_http_res *res,
     return SLW_OK;
 }
 
-/* What the gate refused gets no traffic by mistake: that somebody decided it
- * all the same is said by "force". */
-static enum slw_rc
-gate_check(struct slw_tx *tx, struct slw_str model, int64_t version,
-           const struct json_t *body, struct slw_arena *a, struct slw_err *err)
+enum slw_rc
+api_gate_check(struct slw_tx *tx, struct slw_str model, int64_t version,
+               const struct json_t *body, struct slw_arena *a,
+               struct slw_err *err)
 {
     struct slw_version v;
     bool force = false;
@@ -330,16 +341,18 @@ api_aliases_put(struct slw_http_req *req, struct slw_http_res *res,
     SLW_AUTO(slw_json, body);
     TRY(api_body(req, &body, err));
     int64_t version = 0;
-    struct slw_str why = SLW_STR("");
+    struct slw_str who = SLW_STR(""), why = SLW_STR("");
     TRY(slw_json_need_i64(body.root, "version", &version, err));
     TRY(slw_json_opt_str(body.root, "why", &why, err));
+    TRY(api_who_of(req, body.root, &who, err));
     SLW_AUTO(slw_tx, tx);
     TRY(slw_tx_begin(&tx, api->store, err));
     if (slw_str_eqz(slw_http_var(req, "alias"), "champion"))
-        TRY(gate_check(&tx, slw_http_var(req, "name"), version, body.root,
-                       req->arena, err));
-    TRY(slw_registry_alias_set(&tx, api_now(api), slw_http_var(req, "name"),
-                               slw_http_var(req, "alias"), version, why, err));
+        TRY(api_gate_check(&tx, slw_http_var(req, "name"), version, body.root,
+                           req->arena, err));
+    TRY(slw_registry_alias_move(&tx, api_now(api), slw_http_var(req, "name"),
+                                slw_http_var(req, "alias"), version, who, why,
+                                err));
     TRY(slw_tx_commit(&tx, err));
     slw_buf_z(&res->body, "{}");
     return SLW_OK;
@@ -452,7 +465,7 @@ act_gate_check(struct slw_http_req *req, enum slw_serve_action action,
         version = d.champion_version;
     if (version <= 0)
         return SLW_OK; /* refused in other words */
-    return gate_check(&tx, d.model, version, body, req->arena, err);
+    return api_gate_check(&tx, d.model, version, body, req->arena, err);
 }
 
 enum slw_rc
@@ -481,15 +494,16 @@ api_deployments_act(struct slw_http_req *req, struct slw_http_res *res,
                         SLW_FMT(verb));
     int64_t version = 0;
     double weight = 0;
-    struct slw_str why = SLW_STR("by hand");
+    struct slw_str who = SLW_STR(""), why = SLW_STR("by hand");
     if (ACTIONS[i].needs_version)
         TRY(slw_json_need_i64(body.root, "version", &version, err));
     if (ACTIONS[i].needs_weight)
         TRY(slw_json_need_f64(body.root, "weight", &weight, err));
     TRY(slw_json_opt_str(body.root, "why", &why, err));
+    TRY(api_who_of(req, body.root, &who, err));
     TRY(act_gate_check(req, ACTIONS[i].action, version, body.root, err));
-    TRY(slw_serve_act(api->serve, api_now(api), name, ACTIONS[i].action,
-                      version, weight, -1, why, err));
+    TRY(slw_serve_act_as(api->serve, api_now(api), name, ACTIONS[i].action,
+                         version, weight, -1, who, why, err));
     return write_deployment(req, res, err);
 }
 

@@ -84,10 +84,28 @@ void app_meter_show(struct app_meter *m, double share, const char *note);
 void app_meter_end(const struct app_meter *m);
 /* The absolute folder of a file, in the arena; "." where there is none. */
 const char *app_folder_of(struct app_args *a, const char *path);
+/* The run that a person means, as GET /api/v1/runs/show answers. */
+SLW_MUST_USE enum slw_rc app_run_get(struct app_args *a, const char *ref,
+                                     struct slw_json *out, struct slw_err *err);
 /* Percent-encoded path segment, in the arena. */
 const char *app_segment(struct app_args *a, const char *text);
 
 /* ---- showing (render.c) ---- */
+#define APP_CELL_SIZE 256
+/* Text of a member; "" where it is none. */
+struct slw_str app_str_of(const struct json_t *o, const char *key);
+/* Columns of the terminal, or of COLUMNS; 0: none that is known. */
+int app_terminal_width(void);
+/* Columns on screen of UTF-8 text. */
+int app_width_of(const char *s);
+/* Cuts a text (with room for three bytes more) to so many columns, the last of
+ * them "…"; control characters become blanks. */
+void app_cut(char *s, int width);
+/* Prints a text and blanks up to a width. */
+void app_pad(const char *s, int width);
+/* A value as people read it: six digits of a number, text as it is, else "-".
+ */
+void app_value_text(const struct json_t *v, char *out, size_t size);
 /* columns: "title=member.path[:kind] …", kinds: text (default), time, size,
  * hash (first 12 digits), share (as percent), num. */
 void app_table(const struct json_t *rows, const char *columns);
@@ -136,6 +154,8 @@ int app_drift(struct app_args *a);
 int app_train(struct app_args *a);
 int app_version_job(struct app_args *a); /* gate, reproduce */
 int app_alias(struct app_args *a);
+int app_models_history(struct app_args *a);
+int app_models_stage(struct app_args *a);
 int app_act(struct app_args *a); /* deploy, canary, … drill */
 int app_predict(struct app_args *a);
 int app_labels(struct app_args *a);
@@ -145,7 +165,10 @@ int app_rehearse(struct app_args *a);
 int app_job(struct app_args *a);
 int app_clock(struct app_args *a);
 int app_token(struct app_args *a);
-int app_runs(struct app_args *a);
+int app_runs_list(struct app_args *a);
+int app_runs_show(struct app_args *a);
+int app_runs_history(struct app_args *a);
+int app_runs_compare(struct app_args *a);
 int app_ack(struct app_args *a);
 int app_export(struct app_args *a);
 int app_verify(struct app_args *a);

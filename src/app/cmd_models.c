@@ -1,4 +1,4 @@
-/* cmd_models.c -- commands about runs, models, deployments and predictions. */
+/* cmd_models.c -- commands about models, deployments and predictions. */
 #include "app/app.h"
 #include "base/file.h"
 
@@ -92,6 +92,78 @@ app_version_job(struct app_args *a)
                         &body, NULL, NULL);
 }
 
+/* Who types: counts as long as the server asks nobody for a token. */
+static void
+key_who(struct slw_jw *w)
+{
+    const char *user = getenv("USER");
+    if (user && *user && slw_str_utf8_ok(slw_str_of(user)))
+        slw_jw_kz(w, "who", user);
+}
+
+/* {"at", "why", "force"} of --restore-at. */
+static void
+restore_body(struct app_args *a, struct slw_buf *body)
+{
+    struct slw_jw w;
+    slw_jw_init(&w, body);
+    slw_jw_obj(&w);
+    app_key_option(a, &w, "restore-at", "at");
+    app_key_option(a, &w, "why", "why");
+    key_who(&w);
+    if (app_option(a, "force"))
+        slw_jw_kbool(&w, "force", true);
+    slw_jw_obj_end(&w);
+}
+
+/* An alias moves no traffic: say what still answers with another version. */
+static void
+say_not_deployed(const struct json_t *doc)
+{
+    const struct json_t *list = slw_json_get(doc, "not_deployed");
+    for (size_t i = 0; i < slw_json_len(list); i++) {
+        const struct json_t *d = slw_json_at(list, i);
+        struct slw_str name =
+            slw_json_str_or(slw_json_get(d, "deployment"), SLW_STR("?"));
+        printf(
+            "deployment %.*s still answers with version %lld: "
+            "`slipway deploy %.*s %lld`\n",
+            SLW_FMT(name),
+            (long long)slw_json_i64_or(slw_json_get(d, "champion_version"), 0),
+            SLW_FMT(name),
+            (long long)slw_json_i64_or(slw_json_get(doc, "version"), 0));
+    }
+}
+
+static int
+alias_restore(struct app_args *a, const char *path)
+{
+    struct slw_err err;
+    SLW_AUTO(slw_buf, body);
+    SLW_AUTO(slw_json, doc);
+    restore_body(a, &body);
+    if (app_request_json(a, "POST", app_text(a, "%s/restore", path),
+                         slw_buf_view(&body), &doc, &err) != SLW_OK)
+        return app_error(a, &err);
+    if (a->json) {
+        app_show(a, doc.root, NULL, NULL);
+        return APP_OK;
+    }
+    int64_t version = slw_json_i64_or(slw_json_get(doc.root, "version"), 0);
+    int64_t before = slw_json_i64_or(slw_json_get(doc.root, "previous"), 0);
+    if (!slw_json_bool_or(slw_json_get(doc.root, "changed"), false))
+        printf("%s names version %lld, as it did then\n", a->words[1],
+               (long long)version);
+    else if (before)
+        printf("%s names version %lld again, no longer %lld\n", a->words[1],
+               (long long)version, (long long)before);
+    else
+        printf("%s names version %lld again\n", a->words[1],
+               (long long)version);
+    say_not_deployed(doc.root);
+    return APP_OK;
+}
+
 int
 app_alias(struct app_args *a)
 {
@@ -100,6 +172,14 @@ app_alias(struct app_args *a)
         app_text(a, "/api/v1/models/%s/aliases/%s", app_segment(a, a->words[0]),
                  app_segment(a, a->words[1]));
     SLW_AUTO(slw_buf, body);
+    if (app_option(a, "restore-at")) {
+        if (a->word_count < 3 && !app_option(a, "at"))
+            return alias_restore(a, path);
+        (void)!slw_fail(&err, SLW_INVALID,
+                        "--restore-at says what the alias will name: neither "
+                        "a version nor --at goes with it");
+        return app_error(a, &err);
+    }
     if (a->word_count < 3) {
         const char *at = app_option(a, "at");
         if (at)
@@ -114,10 +194,133 @@ app_alias(struct app_args *a)
     slw_jw_obj(&w);
     slw_jw_ki64(&w, "version", version);
     app_key_option(a, &w, "why", "why");
+    key_who(&w);
     if (app_option(a, "force"))
         slw_jw_kbool(&w, "force", true);
     slw_jw_obj_end(&w);
     return app_post_show(a, "PUT", path, &body, NULL, NULL);
+}
+
+/* ---- what was what when ---- */
+
+static struct slw_str
+member_text(const struct json_t *o, const char *key)
+{
+    return slw_json_str_or(slw_json_get(o, key), SLW_STR(""));
+}
+
+static void
+print_held(const struct json_t *doc)
+{
+    const struct json_t *held = slw_json_get(doc, "held");
+    struct slw_str at = member_text(doc, "at");
+    if (slw_json_len(held) == 0)
+        printf("at %.*s no version held it\n\n", SLW_FMT(at));
+    for (size_t i = 0; i < slw_json_len(held); i++) {
+        const struct json_t *h = slw_json_at(held, i);
+        struct slw_str who = member_text(h, "who");
+        struct slw_str why = member_text(h, "why");
+        printf("at %.*s version %lld had the %.*s %.*s, since %.*s%s%.*s%s"
+               "%.*s\n",
+               SLW_FMT(at),
+               (long long)slw_json_i64_or(slw_json_get(h, "version"), 0),
+               SLW_FMT(member_text(h, "kind")), SLW_FMT(member_text(h, "name")),
+               SLW_FMT(member_text(h, "since")), who.len ? ", by " : "",
+               SLW_FMT(who), why.len ? ": " : "", SLW_FMT(why));
+    }
+    if (slw_json_len(held))
+        puts("");
+}
+
+static const char *
+side_text(struct app_args *a, const struct json_t *move, const char *key)
+{
+    const struct json_t *v = slw_json_get(move, key);
+    if (slw_json_type(v) == SLW_JSON_INT)
+        return app_text(a, "version %lld", (long long)slw_json_i64_or(v, 0));
+    struct slw_str s = slw_json_str_or(v, SLW_STR("-"));
+    return app_text(a, "%.*s", SLW_FMT(s));
+}
+
+/* The moves as a table's rows: what, from, to, at, who, why. */
+static enum slw_rc
+moves_table(struct app_args *a, const struct json_t *doc, struct slw_json *out,
+            struct slw_err *err)
+{
+    const struct json_t *moves = slw_json_get(doc, "moves");
+    SLW_AUTO(slw_buf, text);
+    struct slw_jw w;
+    slw_jw_init(&w, &text);
+    slw_jw_arr(&w);
+    for (size_t i = 0; i < slw_json_len(moves); i++) {
+        const struct json_t *m = slw_json_at(moves, i);
+        struct slw_str alias = member_text(m, "alias");
+        slw_jw_obj(&w);
+        slw_jw_kstr(&w, "at", member_text(m, "at"));
+        if (alias.len)
+            slw_jw_kz(&w, "what", app_text(a, "alias %.*s", SLW_FMT(alias)));
+        else
+            slw_jw_kz(&w, "what",
+                      app_text(a, "stage of version %lld",
+                               (long long)slw_json_i64_or(
+                                   slw_json_get(m, "version"), 0)));
+        slw_jw_kz(&w, "from", side_text(a, m, "from"));
+        slw_jw_kz(&w, "to", side_text(a, m, "to"));
+        slw_jw_kstr(&w, "who", member_text(m, "who"));
+        slw_jw_kstr(&w, "why", member_text(m, "why"));
+        slw_jw_obj_end(&w);
+    }
+    slw_jw_arr_end(&w);
+    return slw_json_parse(out, slw_buf_view(&text), err);
+}
+
+int
+app_models_history(struct app_args *a)
+{
+    static const char *const options[] = {"alias", "stage", "at", "limit"};
+    struct slw_err err;
+    SLW_AUTO(slw_json, doc);
+    SLW_AUTO(slw_json, rows);
+    const char *path =
+        app_text(a, "/api/v1/models/%s/history", app_segment(a, a->words[0]));
+    char separator = '?';
+    for (size_t i = 0; i < SLW_ARRAY_LEN(options); i++) {
+        const char *value = app_option(a, options[i]);
+        if (!value)
+            continue;
+        path = app_text(a, "%s%c%s=%s", path, separator, options[i],
+                        app_segment(a, value));
+        separator = '&';
+    }
+    if (app_request_json(a, "GET", path, SLW_STR(""), &doc, &err) != SLW_OK)
+        return app_error(a, &err);
+    if (a->json) {
+        app_show(a, doc.root, NULL, NULL);
+        return APP_OK;
+    }
+    if (app_option(a, "at"))
+        print_held(doc.root);
+    if (moves_table(a, doc.root, &rows, &err) != SLW_OK)
+        return app_error(a, &err);
+    app_table(rows.root, "at what from to who why");
+    size_t shown = slw_json_len(rows.root);
+    int64_t total = slw_json_i64_or(slw_json_get(doc.root, "total"), 0);
+    if (total > (int64_t)shown)
+        printf("\n%zu of %lld moves; --limit shows more\n", shown,
+               (long long)total);
+    return APP_OK;
+}
+
+int
+app_models_stage(struct app_args *a)
+{
+    SLW_AUTO(slw_buf, body);
+    restore_body(a, &body);
+    return app_post_show(a, "POST",
+                         app_text(a, "/api/v1/models/%s/stages/%s/restore",
+                                  app_segment(a, a->words[0]),
+                                  app_segment(a, a->words[1])),
+                         &body, NULL, NULL);
 }
 
 /* "10%" or "0.1" */
@@ -167,6 +370,7 @@ app_act(struct app_args *a)
         slw_jw_kz(&w, "mode",
                   strcmp(a->words[1], "off") == 0 ? "" : a->words[1]);
     app_key_option(a, &w, "why", "why");
+    key_who(&w);
     if (app_option(a, "force"))
         slw_jw_kbool(&w, "force", true);
     slw_jw_obj_end(&w);
@@ -358,93 +562,4 @@ app_labels(struct app_args *a)
                          app_text(a, "/api/v1/deployments/%s/labels",
                                   app_segment(a, a->words[0])),
                          &body, NULL, NULL);
-}
-
-/* ---- runs, by the same search the mlflow client uses ---- */
-
-/* The experiment of that name, or all there are. */
-static enum slw_rc
-experiment_ids(struct app_args *a, struct slw_jw *w, struct slw_err *err)
-{
-    SLW_AUTO(slw_json, doc);
-    if (a->word_count) {
-        TRY(app_request_json(a, "GET",
-                             app_text(a,
-                                      "/api/2.0/mlflow/experiments/get-by-name"
-                                      "?experiment_name=%s",
-                                      app_segment(a, a->words[0])),
-                             SLW_STR(""), &doc, err));
-        slw_jw_node(w, slw_json_get(slw_json_get(doc.root, "experiment"),
-                                    "experiment_id"));
-        return SLW_OK;
-    }
-    TRY(app_request_json(a, "GET",
-                         "/api/2.0/mlflow/experiments/search?max_results=1000",
-                         SLW_STR(""), &doc, err));
-    const struct json_t *list = slw_json_get(doc.root, "experiments");
-    for (size_t i = 0; i < slw_json_len(list); i++)
-        slw_jw_node(w, slw_json_get(slw_json_at(list, i), "experiment_id"));
-    return SLW_OK;
-}
-
-static void
-print_run(const struct json_t *run)
-{
-    const struct json_t *info = slw_json_get(run, "info");
-    const struct json_t *metrics =
-        slw_json_get(slw_json_get(run, "data"), "metrics");
-    printf(
-        "%.*s  %-9.*s %-28.*s",
-        SLW_FMT(slw_json_str_or(slw_json_get(info, "run_id"), SLW_STR(""))),
-        SLW_FMT(slw_json_str_or(slw_json_get(info, "status"), SLW_STR(""))),
-        SLW_FMT(slw_json_str_or(slw_json_get(info, "run_name"), SLW_STR(""))));
-    for (size_t i = 0; i < slw_json_len(metrics) && i < 6; i++) {
-        const struct json_t *m = slw_json_at(metrics, i);
-        printf("  %.*s=%.5g",
-               SLW_FMT(slw_json_str_or(slw_json_get(m, "key"), SLW_STR(""))),
-               slw_json_f64_or(slw_json_get(m, "value"), NAN));
-    }
-    puts("");
-}
-
-int
-app_runs(struct app_args *a)
-{
-    struct slw_err err;
-    SLW_AUTO(slw_buf, body);
-    struct slw_jw w;
-    slw_jw_init(&w, &body);
-    slw_jw_obj(&w);
-    slw_jw_key(&w, "experiment_ids");
-    slw_jw_arr(&w);
-    if (experiment_ids(a, &w, &err) != SLW_OK)
-        return app_error(a, &err);
-    slw_jw_arr_end(&w);
-    app_key_option(a, &w, "filter", "filter");
-    if (app_option(a, "order-by")) {
-        slw_jw_key(&w, "order_by");
-        slw_jw_arr(&w);
-        slw_jw_z(&w, app_option(a, "order-by"));
-        slw_jw_arr_end(&w);
-    }
-    int64_t limit = 50;
-    const char *text = app_option(a, "limit");
-    if (text && slw_str_i64(slw_str_of(text), &limit, &err) != SLW_OK)
-        return app_error(a, &err);
-    slw_jw_ki64(&w, "max_results", limit);
-    slw_jw_obj_end(&w);
-    SLW_AUTO(slw_json, doc);
-    if (app_request_json(a, "POST", "/api/2.0/mlflow/runs/search",
-                         slw_buf_view(&body), &doc, &err) != SLW_OK)
-        return app_error(a, &err);
-    if (a->json) {
-        app_show(a, doc.root, NULL, NULL);
-        return APP_OK;
-    }
-    const struct json_t *runs = slw_json_get(doc.root, "runs");
-    for (size_t i = 0; i < slw_json_len(runs); i++)
-        print_run(slw_json_at(runs, i));
-    if (slw_json_len(runs) == 0)
-        puts("(none)");
-    return APP_OK;
 }

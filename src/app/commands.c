@@ -160,11 +160,48 @@ const struct app_command app_commands[] = {
     {.name = "runs list",
      .synopsis = "[EXPERIMENT]",
      .word_max = 1,
-     .options = "filter=TEXT order-by=TEXT limit=N",
-     .help = "tracked runs",
-     .example = "slipway runs list next-range --filter "
-                "\"metrics.valid_mae < 0.01\"",
-     .fn = app_runs},
+     .options = "experiment=NAME filter=TEXT order-by=TEXT columns=A,B limit=N"
+                " csv",
+     .help = "tracked runs: filtered, sorted, as a table or CSV",
+     .example =
+         "slipway runs list next-range --filter \"metrics.mae < 0.5 AND "
+         "params.depth = '6'\"\n"
+         "  slipway runs list --order-by \"metrics.mae ASC\" "
+         "--columns metrics.mae,params.depth\n"
+         "  slipway runs list --csv --limit 10000 > runs.csv\n\n"
+         "  The filter is MLflow's: metrics, params, tags, attributes and "
+         "datasets, joined by\n  AND.  Without --columns those are shown that "
+         "most of the runs have.",
+     .fn = app_runs_list},
+    {.name = "runs show",
+     .synopsis = "RUN",
+     .word_min = 1,
+     .word_max = 1,
+     .help = "one run: params, metrics, tags, inputs, outputs, artifacts",
+     .example = "slipway runs show 3f9a12c0\n"
+                "  slipway runs show models:/next-range@champion",
+     .fn = app_runs_show},
+    {.name = "runs history",
+     .synopsis = "RUN METRIC",
+     .word_min = 2,
+     .word_max = 2,
+     .options = "points=N csv",
+     .help = "every value of a metric, as a plot or CSV",
+     .example = "slipway runs history 3f9a12c0 loss\n"
+                "  slipway runs history 3f9a12c0 loss --csv --points 1000",
+     .fn = app_runs_history},
+    {.name = "runs compare",
+     .synopsis = "RUN RUN…",
+     .word_min = 2,
+     .word_max = -1,
+     .options = "all metric=A,B",
+     .help = "runs side by side: what differs, and by how much",
+     .example = "slipway runs compare 3f9a12c0 71bb04de\n"
+                "  slipway runs compare models:/next-range@champion "
+                "models:/next-range@challenger --all\n\n"
+                "  RUN is an id, the beginning of one, a name that one run has"
+                " or a model's version.",
+     .fn = app_runs_compare},
     {.name = "train",
      .synopsis = "MODEL",
      .word_min = 1,
@@ -199,7 +236,7 @@ const struct app_command app_commands[] = {
      .synopsis = "MODEL [VERSION]",
      .word_min = 1,
      .word_max = 2,
-     .help = "one version with its release and gate",
+     .help = "one version with its release and every verdict on it",
      .example = "slipway models version next-range 1",
      .method = "GET",
      .path = "/api/v1/models/{0}/versions/{1}"},
@@ -211,6 +248,26 @@ const struct app_command app_commands[] = {
      .example = "slipway models lineage next-range 1",
      .method = "GET",
      .path = "/api/v1/models/{0}/versions/{1}/lineage"},
+    {.name = "models history",
+     .synopsis = "MODEL",
+     .word_min = 1,
+     .word_max = 1,
+     .options = "alias=NAME stage=NAME at=TIME limit=N",
+     .help = "which version had an alias or a stage when, who moved it, why",
+     .example = "slipway models history next-range\n"
+                "  slipway models history next-range --alias champion "
+                "--at 2023-09-30\n"
+                "  slipway models history next-range --stage Production",
+     .fn = app_models_history},
+    {.name = "models stage",
+     .synopsis = "MODEL STAGE",
+     .word_min = 2,
+     .word_max = 2,
+     .options = "!restore-at=TIME why=TEXT",
+     .help = "put a stage back to the versions that were in it then",
+     .example = "slipway models stage next-range Production "
+                "--restore-at 2023-09-30T12:00:00Z",
+     .fn = app_models_stage},
     {.name = "gate",
      .synopsis = "MODEL/VERSION",
      .word_min = 1,
@@ -229,9 +286,11 @@ const struct app_command app_commands[] = {
      .synopsis = "MODEL ALIAS [VERSION]",
      .word_min = 2,
      .word_max = 3,
-     .options = "at=TIME why=TEXT force",
-     .help = "show or move an alias",
-     .example = "slipway alias next-range champion --at 2023-09-30",
+     .options = "at=TIME restore-at=TIME why=TEXT force",
+     .help = "show or move an alias, or put it back to what it was",
+     .example = "slipway alias next-range champion --at 2023-09-30\n"
+                "  slipway alias next-range champion 3 --why \"fewer misses\"\n"
+                "  slipway alias next-range champion --restore-at 2023-09-30",
      .fn = app_alias},
     /* ---- serving ---- */
     {.name = "deployments list",

@@ -4,11 +4,89 @@
 #include "base/clock.h"
 
 #include <math.h>
+#include <stdlib.h>
+#include <sys/ioctl.h>
+#include <unistd.h>
 
 #define COLUMN_MAX 16
-#define CELL_SIZE 256
 #define ROW_MAX 2000
 #define SERIES_SHOWN ((size_t)5) /* of a long list of lists */
+
+/* ---- cells ---- */
+
+struct slw_str
+app_str_of(const struct json_t *o, const char *key)
+{
+    return slw_json_str_or(slw_json_get(o, key), SLW_STR(""));
+}
+
+int
+app_terminal_width(void)
+{
+    struct winsize size = {0};
+    struct slw_err ignored;
+    int64_t columns = 0;
+    const char *text = getenv("COLUMNS");
+    if (text && slw_str_i64(slw_str_of(text), &columns, &ignored) == SLW_OK &&
+        columns > 0 && columns < 10000)
+        return (int)columns;
+    if (isatty(STDOUT_FILENO) && ioctl(STDOUT_FILENO, TIOCGWINSZ, &size) == 0)
+        return size.ws_col;
+    return 0;
+}
+
+int
+app_width_of(const char *s)
+{
+    int n = 0;
+    for (; *s; s++)
+        n += ((unsigned char)*s & 0xc0) != 0x80;
+    return n;
+}
+
+void
+app_cut(char *s, int width)
+{
+    int n = 0;
+    for (char *p = s; *p; p++) {
+        if ((unsigned char)*p < 0x20 || *p == 0x7f)
+            *p = ' ';
+        if (((unsigned char)*p & 0xc0) == 0x80)
+            continue;
+        if (++n == width && p[1] && app_width_of(p) > 1) {
+            memcpy(p, "…", sizeof "…");
+            return;
+        }
+    }
+}
+
+void
+app_pad(const char *s, int width)
+{
+    printf("%s%*s", s, width > app_width_of(s) ? width - app_width_of(s) : 0,
+           "");
+}
+
+void
+app_value_text(const struct json_t *v, char *out, size_t size)
+{
+    switch (slw_json_type(v)) {
+    case SLW_JSON_INT:
+    case SLW_JSON_REAL:
+        snprintf(out, size, "%.6g", slw_json_f64_or(v, 0));
+        return;
+    case SLW_JSON_STR: {
+        struct slw_str s = slw_json_str_or(v, SLW_STR(""));
+        snprintf(out, size, "%.*s", (int)(s.len < size - 4 ? s.len : size - 4),
+                 s.ptr);
+        return;
+    }
+    default:
+        snprintf(out, size, "-");
+    }
+}
+
+/* ---- tables and trees ---- */
 
 /* Member by dotted path. */
 static const struct json_t *
@@ -126,16 +204,6 @@ parse_columns(const char *text, struct column *out)
     return count;
 }
 
-/* Columns on screen of UTF-8 text. */
-static int
-text_width(const char *s)
-{
-    int n = 0;
-    for (; *s; s++)
-        n += ((unsigned char)*s & 0xc0) != 0x80;
-    return n;
-}
-
 static void
 table_print(const struct json_t *rows, struct column *cols, int count,
             int indent)
@@ -143,12 +211,12 @@ table_print(const struct json_t *rows, struct column *cols, int count,
     size_t row_count = slw_json_len(rows);
     if (row_count > ROW_MAX)
         row_count = ROW_MAX;
-    char cell[CELL_SIZE];
+    char cell[APP_CELL_SIZE];
     for (size_t r = 0; r < row_count; r++)
         for (int c = 0; c < count; c++) {
             cell_text(member(slw_json_at(rows, r), cols[c].path), cols[c].kind,
                       cell, sizeof cell);
-            int width = text_width(cell);
+            int width = app_width_of(cell);
             cols[c].width = width > cols[c].width ? width : cols[c].width;
         }
     printf("%*s", indent, "");
@@ -159,7 +227,7 @@ table_print(const struct json_t *rows, struct column *cols, int count,
         for (int c = 0; c < count; c++) {
             cell_text(member(slw_json_at(rows, r), cols[c].path), cols[c].kind,
                       cell, sizeof cell);
-            int pad = c + 1 < count ? cols[c].width - text_width(cell) : 0;
+            int pad = c + 1 < count ? cols[c].width - app_width_of(cell) : 0;
             printf("%*s%s%*s%s", c ? 0 : indent, "", cell, pad, "",
                    c + 1 < count ? "  " : "\n");
         }

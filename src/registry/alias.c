@@ -20,14 +20,12 @@ static const char SQL_LIST[] =
     " AND (?2 = 0 OR version = ?2) ORDER BY name";
 static const char SQL_HISTORY_ADD[] =
     "INSERT INTO registry_alias_history(model_id, alias, from_ms, version,"
-    " who, why) VALUES(?1, ?2, ?3, ?4, ?5, ?6)";
+    " who, why) SELECT ?1, ?2, max(?3, coalesce((SELECT max(from_ms)"
+    " FROM registry_alias_history WHERE model_id = ?1 AND alias = ?2), ?3)),"
+    " ?4, ?5, ?6"; /* a clock that was set back does not reorder history */
 static const char SQL_AT[] =
     "SELECT version FROM registry_alias_history WHERE model_id = ?1"
     " AND alias = ?2 AND from_ms <= ?3 ORDER BY from_ms DESC, id DESC LIMIT 1";
-static const char SQL_HISTORY[] =
-    "SELECT from_ms, version, who, why FROM registry_alias_history"
-    " WHERE model_id = ?1 AND alias = ?2 ORDER BY from_ms DESC, id DESC";
-
 static bool
 alias_char_ok(char c)
 {
@@ -159,7 +157,7 @@ slw_registry_alias_set(struct slw_tx *tx, int64_t now_ms, struct slw_str model,
                        struct slw_str why, struct slw_err *err)
 {
     return slw_registry_alias_move(tx, now_ms, model, alias, version,
-                                   SLW_STR(""), why, err);
+                                   SLW_REGISTRY_SELF, why, err);
 }
 
 static enum slw_rc
@@ -179,13 +177,14 @@ remove_one(struct slw_tx *tx, struct move *m, struct slw_err *err)
 enum slw_rc
 slw_registry_alias_remove(struct slw_tx *tx, int64_t now_ms,
                           struct slw_str model, struct slw_str alias,
+                          struct slw_str who, struct slw_str why,
                           struct slw_err *err)
 {
     struct move m = {.now_ms = now_ms,
                      .model = model,
                      .alias = alias,
-                     .who = SLW_STR(""),
-                     .why = SLW_STR("")};
+                     .who = who,
+                     .why = why};
     TRY(name_check(alias, err));
     TRY(registry_model_id(tx, model, &m.model_id, err));
     return remove_one(tx, &m, err);
@@ -218,7 +217,8 @@ registry_aliases(struct slw_tx *tx, int64_t model_id, int64_t version,
 
 enum slw_rc
 registry_aliases_drop(struct slw_tx *tx, int64_t now_ms, struct slw_str model,
-                      int64_t model_id, int64_t version, struct slw_err *err)
+                      int64_t model_id, int64_t version, struct slw_str who,
+                      struct slw_err *err)
 {
     SLW_AUTO(slw_arena, a);
     struct slw_registered_alias *items = NULL;
@@ -229,10 +229,25 @@ registry_aliases_drop(struct slw_tx *tx, int64_t now_ms, struct slw_str model,
                          .model = model,
                          .model_id = model_id,
                          .alias = items[i].name,
-                         .who = SLW_STR(""),
+                         .who = who,
                          .why = SLW_STR("its version was deleted")};
         TRY(remove_one(tx, &m, err));
     }
+    return SLW_OK;
+}
+
+static enum slw_rc
+past_version(struct slw_tx *tx, int64_t model_id, struct slw_str alias,
+             int64_t at_ms, int64_t *out_version, struct slw_err *err)
+{
+    SLW_AUTO(slw_stmt, st);
+    bool row = false;
+    TRY(slw_stmt_prepare(&st, tx, SQL_AT, err));
+    slw_stmt_i64(&st, 1, model_id);
+    slw_stmt_str(&st, 2, alias);
+    slw_stmt_i64(&st, 3, at_ms);
+    TRY(slw_stmt_step(&st, &row, err));
+    *out_version = row ? slw_col_i64(&st, 0) : 0;
     return SLW_OK;
 }
 
@@ -241,52 +256,16 @@ slw_registry_alias_at(struct slw_tx *tx, struct slw_str model,
                       struct slw_str alias, int64_t at_ms, int64_t *out_version,
                       struct slw_err *err)
 {
-    int64_t model_id = 0;
-    SLW_AUTO(slw_stmt, st);
-    bool row = false;
+    int64_t model_id = 0, version = 0;
     TRY(registry_model_id(tx, model, &model_id, err));
-    TRY(slw_stmt_prepare(&st, tx, SQL_AT, err));
-    slw_stmt_i64(&st, 1, model_id);
-    slw_stmt_str(&st, 2, alias);
-    slw_stmt_i64(&st, 3, at_ms);
-    TRY(slw_stmt_step(&st, &row, err));
-    int64_t version = row ? slw_col_i64(&st, 0) : 0;
+    if (at_ms == INT64_MAX)
+        TRY(current(tx, model_id, alias, &version, err));
+    else
+        TRY(past_version(tx, model_id, alias, at_ms, &version, err));
     if (version == 0)
         return slw_fail(err, SLW_NOT_FOUND,
                         "Registered model alias %.*s not found.",
                         SLW_FMT(alias));
     *out_version = version;
-    return SLW_OK;
-}
-
-enum slw_rc
-slw_registry_alias_history(struct slw_tx *tx, struct slw_str model,
-                           struct slw_str alias, struct slw_arena *a,
-                           struct slw_alias_move **out, size_t *out_count,
-                           struct slw_err *err)
-{
-    int64_t model_id = 0;
-    SLW_AUTO(slw_stmt, st);
-    struct slw_alias_move *moves = NULL;
-    size_t count = 0, cap = 0;
-    bool row = false;
-    TRY(registry_model_id(tx, model, &model_id, err));
-    TRY(slw_stmt_prepare(&st, tx, SQL_HISTORY, err));
-    slw_stmt_i64(&st, 1, model_id);
-    slw_stmt_str(&st, 2, alias);
-    for (;;) {
-        TRY(slw_stmt_step(&st, &row, err));
-        if (!row)
-            break;
-        moves = slw_arena_grow(a, moves, sizeof(*moves), count, &cap);
-        moves[count++] = (struct slw_alias_move){
-            .from_ms = slw_col_i64(&st, 0),
-            .version = slw_col_i64(&st, 1),
-            .who = slw_col_dup(&st, 2, a),
-            .why = slw_col_dup(&st, 3, a),
-        };
-    }
-    *out = moves;
-    *out_count = count;
     return SLW_OK;
 }

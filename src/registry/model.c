@@ -33,6 +33,10 @@ static const char SQL_DELETE_VERSION_TAGS[] =
     " (SELECT id FROM registry_version WHERE model_id = ?1)";
 static const char SQL_DELETE_ALIASES[] =
     "DELETE FROM registry_alias WHERE model_id = ?1";
+static const char SQL_DELETE_ALIAS_HISTORY[] =
+    "DELETE FROM registry_alias_history WHERE model_id = ?1";
+static const char SQL_DELETE_STAGE_HISTORY[] =
+    "DELETE FROM registry_stage_history WHERE model_id = ?1";
 static const char SQL_DELETE_TAGS[] =
     "DELETE FROM registry_model_tag WHERE model_id = ?1";
 static const char SQL_DELETE_VERSIONS[] =
@@ -245,9 +249,12 @@ enum slw_rc
 slw_registry_model_delete(struct slw_tx *tx, int64_t now_ms,
                           struct slw_str name, struct slw_err *err)
 {
+    /* History too: the next model may get this row's number. */
     static const char *const steps[] = {
-        SQL_DELETE_GATES, SQL_DELETE_VERSION_TAGS, SQL_DELETE_ALIASES,
-        SQL_DELETE_TAGS,  SQL_DELETE_VERSIONS,     SQL_DELETE};
+        SQL_DELETE_GATES,         SQL_DELETE_VERSION_TAGS,
+        SQL_DELETE_ALIASES,       SQL_DELETE_ALIAS_HISTORY,
+        SQL_DELETE_STAGE_HISTORY, SQL_DELETE_TAGS,
+        SQL_DELETE_VERSIONS,      SQL_DELETE};
     int64_t id = 0;
     TRY(registry_model_id(tx, name, &id, err));
     for (size_t i = 0; i < SLW_ARRAY_LEN(steps); i++)

@@ -89,8 +89,11 @@ SLW_MUST_USE enum slw_rc slw_registry_model_list(struct slw_tx *tx,
                                                  struct slw_str **out,
                                                  size_t *out_count,
                                                  struct slw_err *err);
+/* Who moves aliases and stages when no person asked for it: our own flow. */
+#define SLW_REGISTRY_SELF SLW_STR("slipway")
 /* Move an alias; event "registry.alias_set" about the model's name, payload
- * {"model","alias","version","previous","who","why"} (previous 0: none). */
+ * {"model","alias","version","previous","who","why"} (previous 0: none; who:
+ * SLW_REGISTRY_SELF). */
 SLW_MUST_USE enum slw_rc
 slw_registry_alias_set(struct slw_tx *tx, int64_t now_ms, struct slw_str model,
                        struct slw_str alias, int64_t version,
@@ -101,28 +104,81 @@ slw_registry_alias_move(struct slw_tx *tx, int64_t now_ms, struct slw_str model,
                         struct slw_str alias, int64_t version,
                         struct slw_str who, struct slw_str why,
                         struct slw_err *err);
-/* Every move of an alias, newest first. */
-struct slw_alias_move {
-    int64_t from_ms, version; /* version 0: removed */
-    struct slw_str who, why;
-};
-SLW_MUST_USE enum slw_rc
-slw_registry_alias_history(struct slw_tx *tx, struct slw_str model,
-                           struct slw_str alias, struct slw_arena *a,
-                           struct slw_alias_move **out, size_t *out_count,
-                           struct slw_err *err);
 /* Absent is no error.  Event "registry.alias_removed". */
-SLW_MUST_USE enum slw_rc slw_registry_alias_remove(struct slw_tx *tx,
-                                                   int64_t now_ms,
-                                                   struct slw_str model,
-                                                   struct slw_str alias,
-                                                   struct slw_err *err);
+SLW_MUST_USE enum slw_rc
+slw_registry_alias_remove(struct slw_tx *tx, int64_t now_ms,
+                          struct slw_str model, struct slw_str alias,
+                          struct slw_str who, struct slw_str why,
+                          struct slw_err *err);
 /* Version an alias pointed at, at a time (INT64_MAX: now).
  * Errors NOT_FOUND: no such alias then. */
 SLW_MUST_USE enum slw_rc
 slw_registry_alias_at(struct slw_tx *tx, struct slw_str model,
                       struct slw_str alias, int64_t at_ms, int64_t *out_version,
                       struct slw_err *err);
+
+/* ---- what was what when ---- */
+/* A line of history: an alias moved, or a version changed its stage. */
+struct slw_registry_move {
+    int64_t at_ms;
+    struct slw_str alias;    /* "": a stage */
+    int64_t version;         /* stage: whose; alias: to which, 0: removed */
+    int64_t previous;        /* alias: from which, 0: it was not there */
+    struct slw_str from, to; /* stages; "": registered, deleted */
+    struct slw_str who, why; /* who "": not recorded */
+};
+struct slw_registry_past {
+    struct slw_str alias, stage; /* "": all; both given: moves of either */
+    int64_t until_ms;            /* moves up to then; INT64_MAX: all */
+    size_t offset, limit;
+};
+/* Moves of a model, newest first.  That a version was registered is told only
+ * where stage is "None".
+ * Out  *out_total: how many there are
+ * Errors NOT_FOUND: no such model; INVALID: no such stage */
+SLW_MUST_USE enum slw_rc
+slw_registry_history(struct slw_tx *tx, struct slw_str model,
+                     const struct slw_registry_past *p, struct slw_arena *a,
+                     struct slw_registry_move **out, size_t *out_count,
+                     int64_t *out_total, struct slw_err *err);
+/* Which versions held an alias ("": each alias) or a stage ("": each but None)
+ * at an instant; each is the move that made it so.  By name, then version.
+ * Errors NOT_FOUND: no such model; INVALID: no such stage */
+SLW_MUST_USE enum slw_rc
+slw_registry_aliases_at(struct slw_tx *tx, struct slw_str model,
+                        struct slw_str alias, int64_t at_ms,
+                        struct slw_arena *a, struct slw_registry_move **out,
+                        size_t *out_count, struct slw_err *err);
+SLW_MUST_USE enum slw_rc
+slw_registry_stages_at(struct slw_tx *tx, struct slw_str model,
+                       struct slw_str stage, int64_t at_ms, struct slw_arena *a,
+                       struct slw_registry_move **out, size_t *out_count,
+                       struct slw_err *err);
+/* Who, when and why.  An empty why says what is put back. */
+struct slw_registry_act {
+    int64_t now_ms;
+    struct slw_str who, why;
+};
+/* Put an alias back on the version it named at an instant, or (version > 0)
+ * on one that it named at some time.
+ * Out  what it names now and before; the same where nothing had to be done
+ * Errors NOT_FOUND: it never existed or named nothing then, and since when it
+ *        does; CONFLICT: that version is deleted, or was never named */
+SLW_MUST_USE enum slw_rc slw_registry_alias_restore(
+    struct slw_tx *tx, const struct slw_registry_act *act, struct slw_str model,
+    struct slw_str alias, int64_t at_ms, int64_t version, int64_t *out_version,
+    int64_t *out_previous, struct slw_err *err);
+/* Put a stage (Staging or Production) back: the versions that were in it then
+ * go there, all others that are in it now are archived.
+ * Out  versions in the stage now; *out_changed: how many versions moved
+ * Errors NOT_FOUND: no version was in it then; CONFLICT: one that was is
+ *        deleted; INVALID: no stage that can be put back */
+SLW_MUST_USE enum slw_rc slw_registry_stage_restore(
+    struct slw_tx *tx, const struct slw_registry_act *act, struct slw_str model,
+    struct slw_str stage, int64_t at_ms, struct slw_arena *a,
+    int64_t **out_versions, size_t *out_count, size_t *out_changed,
+    struct slw_err *err);
+
 /* Store a gate's verdict and numbers, refusals too; event "registry.gated".
  * In gate_json
  * {"verdict","checks":[{"name","passed","value","limit","why"}]…}*/
@@ -201,7 +257,7 @@ SLW_MUST_USE enum slw_rc slw_registry_model_rename(struct slw_tx *tx,
                                                    struct slw_str name,
                                                    struct slw_str new_name,
                                                    struct slw_err *err);
-/* With all its versions.  Events keep what was.  Event
+/* With all its versions and their history.  Events keep what was.  Event
  * "registry.model_deleted". */
 SLW_MUST_USE enum slw_rc slw_registry_model_delete(struct slw_tx *tx,
                                                    int64_t now_ms,
@@ -237,17 +293,19 @@ slw_registry_version_describe(struct slw_tx *tx, int64_t now_ms,
                               struct slw_str model, int64_t version,
                               struct slw_str description, struct slw_err *err);
 /* stage None, Staging, Production or Archived in any case; archive_others:
- * versions now in that stage go to Archived. */
+ * versions now in that stage go to Archived.  Each change is a line of history
+ * and an event "registry.stage_set" about the model's name, payload {"model",
+ * "version","stage","previous","who","why"}. */
 SLW_MUST_USE enum slw_rc slw_registry_version_stage(
     struct slw_tx *tx, int64_t now_ms, struct slw_str model, int64_t version,
-    struct slw_str stage, bool archive_others, struct slw_err *err);
+    struct slw_str stage, bool archive_others, struct slw_str who,
+    struct slw_str why, struct slw_err *err);
 /* Its number is not handed out again; aliases to it go.  Event
  * "registry.version_deleted". */
-SLW_MUST_USE enum slw_rc slw_registry_version_delete(struct slw_tx *tx,
-                                                     int64_t now_ms,
-                                                     struct slw_str model,
-                                                     int64_t version,
-                                                     struct slw_err *err);
+SLW_MUST_USE enum slw_rc
+slw_registry_version_delete(struct slw_tx *tx, int64_t now_ms,
+                            struct slw_str model, int64_t version,
+                            struct slw_str who, struct slw_err *err);
 SLW_MUST_USE enum slw_rc slw_registry_version_tag_set(struct slw_tx *tx,
                                                       struct slw_str model,
                                                       int64_t version,

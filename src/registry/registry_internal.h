@@ -28,7 +28,19 @@ SLW_MUST_USE enum slw_rc registry_aliases(struct slw_tx *tx, int64_t model_id,
 /* Take every alias off a version (it is about to go). */
 SLW_MUST_USE enum slw_rc
 registry_aliases_drop(struct slw_tx *tx, int64_t now_ms, struct slw_str model,
-                      int64_t model_id, int64_t version, struct slw_err *err);
+                      int64_t model_id, int64_t version, struct slw_str who,
+                      struct slw_err *err);
+/* One of the four stages, as written canonically.  Errors INVALID. */
+SLW_MUST_USE enum slw_rc
+registry_stage_parse(struct slw_str s, const char **out, struct slw_err *err);
+/* A version's line of history ("" before and after its life). */
+struct registry_stage_move {
+    int64_t now_ms, model_id, version;
+    struct slw_str from, to, who, why;
+};
+SLW_MUST_USE enum slw_rc
+registry_stage_record(struct slw_tx *tx, const struct registry_stage_move *m,
+                      struct slw_err *err);
 SLW_MUST_USE enum slw_rc registry_tags(struct slw_tx *tx, const char *sql,
                                        int64_t id, struct slw_arena *a,
                                        struct slw_kv **out, size_t *out_count,

@@ -142,12 +142,14 @@ add_order(struct slw_sql *sql, struct slw_str text, bool versions,
     else if (slw_str_eqz(o.key, "last_updated_timestamp") ||
              (!versions && slw_str_eqz(o.key, "timestamp")))
         column = versions ? "v.updated_at_ms" : "m.updated_at_ms";
-    if (!column || !is_attribute(o.entity))
-        return slw_fail(err, SLW_INVALID,
+    if (!column || !is_attribute(o.entity)) {
+        (void)!slw_fail(err, SLW_INVALID,
                         "Invalid order by key '%.*s' specified.Valid keys are "
                         "'name', 'creation_timestamp', "
                         "'last_updated_timestamp'%s",
                         SLW_FMT(o.key), versions ? ", 'version_number'" : "");
+        return slw_filter_place(SLW_INVALID, o.at, err);
+    }
     slw_sql_add(sql, column);
     slw_sql_add(sql, o.descending ? " DESC, " : " ASC, ");
     return SLW_OK;
@@ -165,10 +167,10 @@ build(struct slw_sql *sql, const struct slw_track_query *q, bool versions,
                            " WHERE 1 = 1"
                          : "SELECT m.name FROM registry_model m WHERE 1 = 1");
     for (size_t i = 0; i < f.count; i++) {
-        if (versions)
-            TRY(add_version_clause(sql, &f.clauses[i], err));
-        else
-            TRY(add_model_clause(sql, &f.clauses[i], err));
+        const struct slw_filter_clause *c = &f.clauses[i];
+        enum slw_rc rc = versions ? add_version_clause(sql, c, err)
+                                  : add_model_clause(sql, c, err);
+        TRY(slw_filter_place(rc, c->at, err));
     }
     slw_sql_add(sql, " ORDER BY ");
     for (size_t i = 0; i < q->order_count; i++)

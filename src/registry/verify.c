@@ -3,7 +3,8 @@
 
 #define ROOM "registry"
 #define FIX "restore a backup (slipway restore)"
-#define FIX_ALIAS "set the alias again (slipway models alias)"
+#define FIX_ALIAS "set the alias again (slipway alias)"
+#define FIX_STAGE "set the version's stage again"
 
 static const char SQL_MODEL_COUNT[] = "SELECT count(*) FROM registry_model";
 static const char SQL_VERSION_COUNT[] = "SELECT count(*) FROM registry_version";
@@ -27,6 +28,12 @@ static const char SQL_ALIAS_HISTORY[] =
     " WHERE a.version <> coalesce((SELECT h.version"
     "  FROM registry_alias_history h WHERE h.model_id = a.model_id"
     "  AND h.alias = a.name ORDER BY h.id DESC LIMIT 1), -1)";
+static const char SQL_STAGE_HISTORY[] =
+    "SELECT 0, m.name || ': version ' || v.version || ' is in ' || v.stage"
+    " FROM registry_version v JOIN registry_model m ON m.id = v.model_id"
+    " WHERE v.stage <> coalesce((SELECT h.to_stage"
+    "  FROM registry_stage_history h WHERE h.model_id = v.model_id"
+    "  AND h.version = v.version ORDER BY h.id DESC LIMIT 1), '')";
 static const char SQL_GATES[] =
     "SELECT 0, m.name || ' version ' || v.version FROM registry_version v"
     " JOIN registry_model m ON m.id = v.model_id WHERE v.gate_id <> 0"
@@ -122,6 +129,9 @@ slw_registry_verify(struct slw_verify *v, struct slw_err *err)
     TRY(slw_verify_none(v, ROOM, SQL_ALIAS_HISTORY,
                         "an alias is not where its history left it, model",
                         FIX_ALIAS, err));
+    TRY(slw_verify_none(v, ROOM, SQL_STAGE_HISTORY,
+                        "a stage is not where its history left it, model",
+                        FIX_STAGE, err));
     return slw_verify_none(v, ROOM, SQL_ALIASES,
                            "an alias names a version that is not there, model",
                            FIX_ALIAS, err);

@@ -47,10 +47,12 @@ static const char SQL_DESCRIBE[] =
     " WHERE id = ?1";
 static const char SQL_STAGE[] =
     "UPDATE registry_version SET stage = ?2, updated_at_ms = ?3 WHERE id = ?1";
-static const char SQL_ARCHIVE[] =
-    "UPDATE registry_version SET stage = 'Archived', updated_at_ms = ?3"
-    " WHERE model_id = (SELECT model_id FROM registry_version WHERE id = ?1)"
-    " AND stage = ?2 AND id <> ?1";
+static const char SQL_OTHERS[] =
+    "SELECT version FROM registry_version WHERE model_id = ?1 AND stage = ?2"
+    " AND version <> ?3 ORDER BY version";
+static const char SQL_STAGE_OF[] =
+    "SELECT id, stage FROM registry_version WHERE model_id = ?1"
+    " AND version = ?2";
 static const char SQL_TOUCH[] =
     "UPDATE registry_model SET updated_at_ms = ?2 WHERE id ="
     " (SELECT model_id FROM registry_version WHERE id = ?1)";
@@ -69,9 +71,8 @@ static const char SQL_DELETE[] = "DELETE FROM registry_version WHERE id = ?1";
 static const char *const STAGES[] = {"None", "Staging", "Production",
                                      "Archived"};
 
-/* One of the four stages, as written canonically. */
-static enum slw_rc
-stage_parse(struct slw_str s, const char **out, struct slw_err *err)
+enum slw_rc
+registry_stage_parse(struct slw_str s, const char **out, struct slw_err *err)
 {
     for (size_t i = 0; i < SLW_ARRAY_LEN(STAGES); i++) {
         if (slw_str_same(s, slw_str_of(STAGES[i]))) {
@@ -128,6 +129,14 @@ slw_registry_version_register(struct slw_tx *tx, int64_t now_ms,
     TRY(slw_stmt_run(&st, err));
     for (size_t i = 0; i < v->tag_count; i++)
         TRY(slw_registry_version_tag_set(tx, model, version, v->tags[i], err));
+    const struct registry_stage_move born = {.now_ms = now_ms,
+                                             .model_id = model_id,
+                                             .version = version,
+                                             .from = SLW_STR(""),
+                                             .to = SLW_STR("None"),
+                                             .who = SLW_STR(""),
+                                             .why = SLW_STR("")};
+    TRY(registry_stage_record(tx, &born, err));
     SLW_AUTO(slw_buf, payload);
     struct slw_jw w;
     slw_jw_init(&w, &payload);
@@ -401,7 +410,7 @@ slw_registry_version_latest(struct slw_tx *tx, struct slw_str model,
         int64_t id = 0;
         bool there = false;
         if (stage_count)
-            TRY(stage_parse(stages[i], &stage, err));
+            TRY(registry_stage_parse(stages[i], &stage, err));
         TRY(latest_id(tx, model, stage, &id, &there, err));
         if (there)
             TRY(registry_version_by_id(tx, id, a, &found[count++], err));
@@ -446,15 +455,84 @@ slw_registry_version_describe(struct slw_tx *tx, int64_t now_ms,
     return set_text(tx, SQL_DESCRIBE, now_ms, id, description, err);
 }
 
+/* One version to a stage: the row, its line of history, the event.  One that
+ * is there already is touched and nothing else. */
+static enum slw_rc
+stage_one(struct slw_tx *tx, struct slw_str model,
+          const struct registry_stage_move *move, struct slw_err *err)
+{
+    SLW_AUTO(slw_arena, a);
+    struct registry_stage_move m = *move;
+    int64_t id = 0;
+    {
+        SLW_AUTO(slw_stmt, st);
+        bool row = false;
+        TRY(slw_stmt_prepare(&st, tx, SQL_STAGE_OF, err));
+        slw_stmt_i64(&st, 1, m.model_id);
+        slw_stmt_i64(&st, 2, m.version);
+        TRY(slw_stmt_step(&st, &row, err));
+        SLW_ASSERT(row); /* the caller found it in this transaction */
+        id = slw_col_i64(&st, 0);
+        m.from = slw_col_dup(&st, 1, &a);
+    }
+    TRY(set_text(tx, SQL_STAGE, m.now_ms, id, m.to, err));
+    if (slw_str_eq(m.from, m.to))
+        return SLW_OK;
+    TRY(registry_stage_record(tx, &m, err));
+    SLW_AUTO(slw_buf, payload);
+    struct slw_jw w;
+    slw_jw_init(&w, &payload);
+    slw_jw_obj(&w);
+    slw_jw_kstr(&w, "model", model);
+    slw_jw_ki64(&w, "version", m.version);
+    slw_jw_kstr(&w, "stage", m.to);
+    slw_jw_kstr(&w, "previous", m.from);
+    slw_jw_kstr(&w, "who", m.who);
+    slw_jw_kstr(&w, "why", m.why);
+    slw_jw_obj_end(&w);
+    return slw_event_emit(tx, m.now_ms, "registry.stage_set", model,
+                          slw_buf_view(&payload), err);
+}
+
+/* Versions in a stage but one. */
+static enum slw_rc
+others_in(struct slw_tx *tx, int64_t model_id, const char *stage,
+          int64_t version, struct slw_arena *a, int64_t **out,
+          size_t *out_count, struct slw_err *err)
+{
+    SLW_AUTO(slw_stmt, st);
+    int64_t *items = NULL;
+    size_t count = 0, cap = 0;
+    TRY(slw_stmt_prepare(&st, tx, SQL_OTHERS, err));
+    slw_stmt_i64(&st, 1, model_id);
+    slw_stmt_str(&st, 2, slw_str_of(stage));
+    slw_stmt_i64(&st, 3, version);
+    for (;;) {
+        bool row = false;
+        TRY(slw_stmt_step(&st, &row, err));
+        if (!row)
+            break;
+        items = slw_arena_grow(a, items, sizeof(*items), count, &cap);
+        items[count++] = slw_col_i64(&st, 0);
+    }
+    *out = items;
+    *out_count = count;
+    return SLW_OK;
+}
+
 enum slw_rc
 slw_registry_version_stage(struct slw_tx *tx, int64_t now_ms,
                            struct slw_str model, int64_t version,
                            struct slw_str stage, bool archive_others,
+                           struct slw_str who, struct slw_str why,
                            struct slw_err *err)
 {
+    SLW_AUTO(slw_arena, a);
     const char *name = NULL;
-    int64_t id = 0;
-    TRY(stage_parse(stage, &name, err));
+    int64_t id = 0, *others = NULL;
+    size_t other_count = 0;
+    struct registry_stage_move m = {.now_ms = now_ms, .who = who, .why = why};
+    TRY(registry_stage_parse(stage, &name, err));
     bool active =
         strcmp(name, "Staging") == 0 || strcmp(name, "Production") == 0;
     if (archive_others && !active)
@@ -464,21 +542,55 @@ slw_registry_version_stage(struct slw_tx *tx, int64_t now_ms,
                         "Valid stages are Staging, Production",
                         name);
     TRY(registry_version_id(tx, model, version, &id, err));
+    TRY(registry_model_id(tx, model, &m.model_id, err));
     if (archive_others)
-        TRY(set_text(tx, SQL_ARCHIVE, now_ms, id, slw_str_of(name), err));
-    TRY(set_text(tx, SQL_STAGE, now_ms, id, slw_str_of(name), err));
+        TRY(others_in(tx, m.model_id, name, version, &a, &others, &other_count,
+                      err));
+    m.to = SLW_STR("Archived");
+    for (size_t i = 0; i < other_count; i++) {
+        m.version = others[i];
+        TRY(stage_one(tx, model, &m, err));
+    }
+    m.to = slw_str_of(name);
+    m.version = version;
+    TRY(stage_one(tx, model, &m, err));
     return touch(tx, now_ms, id, err);
+}
+
+static enum slw_rc
+stage_end(struct slw_tx *tx, int64_t now_ms, int64_t model_id, int64_t version,
+          struct slw_str who, struct slw_err *err)
+{
+    SLW_AUTO(slw_arena, a);
+    struct registry_stage_move m = {.now_ms = now_ms,
+                                    .model_id = model_id,
+                                    .version = version,
+                                    .to = SLW_STR(""),
+                                    .who = who,
+                                    .why = SLW_STR("the version was deleted")};
+    {
+        SLW_AUTO(slw_stmt, st);
+        bool row = false;
+        TRY(slw_stmt_prepare(&st, tx, SQL_STAGE_OF, err));
+        slw_stmt_i64(&st, 1, model_id);
+        slw_stmt_i64(&st, 2, version);
+        TRY(slw_stmt_step(&st, &row, err));
+        SLW_ASSERT(row);
+        m.from = slw_col_dup(&st, 1, &a);
+    }
+    return registry_stage_record(tx, &m, err);
 }
 
 enum slw_rc
 slw_registry_version_delete(struct slw_tx *tx, int64_t now_ms,
                             struct slw_str model, int64_t version,
-                            struct slw_err *err)
+                            struct slw_str who, struct slw_err *err)
 {
     int64_t id = 0, model_id = 0;
     TRY(registry_model_id(tx, model, &model_id, err));
     TRY(registry_version_id(tx, model, version, &id, err));
-    TRY(registry_aliases_drop(tx, now_ms, model, model_id, version, err));
+    TRY(registry_aliases_drop(tx, now_ms, model, model_id, version, who, err));
+    TRY(stage_end(tx, now_ms, model_id, version, who, err));
     TRY(touch(tx, now_ms, id, err));
     TRY(registry_run_id(tx, SQL_DELETE_TAGS, id, err));
     TRY(registry_run_id(tx, SQL_DELETE_GATES, id, err));

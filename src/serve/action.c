@@ -244,7 +244,7 @@ struct action {
     struct slw_str release; /* of that version */
     double weight;
     int step;
-    struct slw_str why;
+    struct slw_str who, why;
     /* Filled by the plan. */
     int64_t from_version, to_version;
     bool same;         /* nothing to write */
@@ -523,15 +523,16 @@ event_acted(struct slw_tx *tx, int64_t now_ms, const struct slw_deployment *d,
 /* A version that was made champion is no longer the one that wants to be. */
 static enum slw_rc
 challenger_end(struct slw_tx *tx, int64_t now_ms, struct slw_str model,
-               int64_t champion, struct slw_err *err)
+               const struct action *a, struct slw_err *err)
 {
     int64_t challenger = 0;
     enum slw_rc rc = slw_registry_alias_at(tx, model, SLW_STR("challenger"),
                                            INT64_MAX, &challenger, err);
-    if (rc == SLW_NOT_FOUND || (rc == SLW_OK && challenger != champion))
+    if (rc == SLW_NOT_FOUND || (rc == SLW_OK && challenger != a->alias_version))
         return SLW_OK;
     TRY(rc);
     return slw_registry_alias_remove(tx, now_ms, model, SLW_STR("challenger"),
+                                     a->who, SLW_STR("it became champion"),
                                      err);
 }
 
@@ -548,11 +549,11 @@ act_write(struct slw_serve *s, int64_t now_ms, const struct slw_deployment *d,
     TRY(serve_row_update(&tx, now_ms, d, err));
     TRY(serve_change_add(&tx, now_ms, d, &change, err));
     if (a->alias)
-        TRY(slw_registry_alias_set(&tx, now_ms, d->model, slw_str_of(a->alias),
-                                   a->alias_version,
-                                   a->why.ptr ? a->why : SLW_STR(""), err));
+        TRY(slw_registry_alias_move(&tx, now_ms, d->model, slw_str_of(a->alias),
+                                    a->alias_version, a->who,
+                                    a->why.ptr ? a->why : SLW_STR(""), err));
     if (a->alias && strcmp(a->alias, "champion") == 0)
-        TRY(challenger_end(&tx, now_ms, d->model, a->alias_version, err));
+        TRY(challenger_end(&tx, now_ms, d->model, a, err));
     TRY(event_acted(&tx, now_ms, d, a, err));
     return slw_tx_commit(&tx, err);
 }
@@ -599,11 +600,22 @@ slw_serve_act(struct slw_serve *s, int64_t now_ms, struct slw_str name,
               enum slw_serve_action kind, int64_t version, double weight,
               int step, struct slw_str why, struct slw_err *err)
 {
+    return slw_serve_act_as(s, now_ms, name, kind, version, weight, step,
+                            SLW_REGISTRY_SELF, why, err);
+}
+
+enum slw_rc
+slw_serve_act_as(struct slw_serve *s, int64_t now_ms, struct slw_str name,
+                 enum slw_serve_action kind, int64_t version, double weight,
+                 int step, struct slw_str who, struct slw_str why,
+                 struct slw_err *err)
+{
     SLW_ASSERT((size_t)kind < SLW_ARRAY_LEN(ACTIONS));
     struct action a = {.kind = kind,
                        .version = version,
                        .weight = weight,
                        .step = step,
+                       .who = who,
                        .why = why};
     TRY(input_check(&a, err));
     (void)pthread_mutex_lock(&s->act);

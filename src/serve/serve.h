@@ -106,6 +106,12 @@ SLW_MUST_USE enum slw_rc slw_serve_act(struct slw_serve *s, int64_t now_ms,
                                        enum slw_serve_action action,
                                        int64_t version, double weight, int step,
                                        struct slw_str why, struct slw_err *err);
+/* The same by somebody: the alias's history names them. */
+SLW_MUST_USE enum slw_rc
+slw_serve_act_as(struct slw_serve *s, int64_t now_ms, struct slw_str name,
+                 enum slw_serve_action action, int64_t version, double weight,
+                 int step, struct slw_str who, struct slw_str why,
+                 struct slw_err *err);
 /* A fire drill: from now on the champion (or canary) of this deployment is
  * made to fail ("error"), answer NaN ("nan"), or be late ("slow"); "off" or
  * "" ends it.  In memory only, event "serve.drilled".  Shows that the fallback

@@ -371,12 +371,13 @@ build(struct slw_sql *sql, const struct slw_track_query *q, struct slw_arena *a,
                      : q->view == SLW_VIEW_DELETED ? "= 1"
                                                    : "= 0");
     for (size_t i = 0; i < f.count; i++)
-        TRY(add_clause(sql, &f.clauses[i], err));
+        TRY(slw_filter_place(add_clause(sql, &f.clauses[i], err),
+                             f.clauses[i].at, err));
     slw_sql_add(sql, " ORDER BY ");
     for (size_t i = 0; i < q->order_count; i++) {
         struct slw_order o = {0};
         TRY(slw_order_parse(q->order_by[i], a, &o, err));
-        TRY(add_order(sql, &o, err));
+        TRY(slw_filter_place(add_order(sql, &o, err), o.at, err));
     }
     slw_sql_add(sql,
                 q->order_count ? "e.id ASC" : "e.created_at_ms DESC, e.id ASC");

@@ -10,10 +10,61 @@
 #include "track/track_internal.h"
 
 struct reader {
-    struct slw_str text;
+    struct slw_str text; /* as sent, blanks at its ends included */
     size_t at;
     struct slw_arena *arena;
 };
+
+#define SHOWN_MAX 60 /* bytes of what was sent that a message repeats */
+
+/* Which character (not byte) of the text stands at a byte, from 1. */
+static size_t
+character_of(struct slw_str text, size_t at)
+{
+    size_t n = 1;
+    for (size_t i = 0; i < at && i < text.len; i++)
+        n += ((unsigned char)text.ptr[i] & 0xc0) != 0x80;
+    return n;
+}
+
+/* Ends a sentence with its place; of one that is too long, the place stays. */
+static void
+place_add(struct slw_err *err, size_t character)
+{
+    char place[48];
+    size_t len = strlen(err->msg);
+    const bool ended = len && err->msg[len - 1] == '.';
+    int n = snprintf(place, sizeof(place),
+                     ended ? " (at character %zu)" : ", at character %zu",
+                     character);
+    const size_t room = sizeof(err->msg) - (size_t)n - 1;
+    if (len > room) {
+        len = room - 3;
+        while (len && ((unsigned char)err->msg[len] & 0xc0) == 0x80)
+            len--;
+        memcpy(err->msg + len, "\xe2\x80\xa6", 3);
+        len += 3;
+    }
+    memcpy(err->msg + len, place, (size_t)n + 1);
+}
+
+/* A fault at a byte of what is read. */
+static enum slw_rc
+fault(const struct reader *r, size_t at, struct slw_err *err)
+{
+    place_add(err, character_of(r->text, at));
+    return SLW_INVALID;
+}
+
+/* The beginning of a text, for messages. */
+static struct slw_str
+shown(struct slw_str s)
+{
+    size_t n = s.len < SHOWN_MAX ? s.len : SHOWN_MAX;
+    while (n < s.len && n && ((unsigned char)s.ptr[n] & 0xc0) == 0x80)
+        n--;
+    return (struct slw_str){s.ptr, n};
+}
 
 static const char *const OP_NAMES[] = {
     "=",    "!=",    "<",  "<=",     ">",       ">=",
@@ -95,11 +146,13 @@ quoted(struct reader *r, struct slw_str *out, struct slw_err *err)
     size_t at = from;
     while (at < r->text.len && r->text.ptr[at] != q)
         at++;
-    if (at >= r->text.len)
-        return slw_fail(err, SLW_INVALID,
-                        "Invalid clause(s) in filter string: the quote at "
-                        "character %zu is not closed: %.*s",
-                        from, SLW_FMT(r->text));
+    if (at >= r->text.len) {
+        (void)!slw_fail(err, SLW_INVALID,
+                        "Invalid clause(s) in filter string: the quote is "
+                        "not closed: %.*s",
+                        SLW_FMT(shown(rest_of(r))));
+        return fault(r, r->at, err);
+    }
     *out = (struct slw_str){r->text.ptr + from, at - from};
     r->at = at + 1;
     return SLW_OK;
@@ -115,10 +168,10 @@ key_part(struct reader *r, bool stop_at_dot, struct slw_str *out,
         TRY(quoted(r, out, err));
         if (out->len)
             return SLW_OK;
-        return slw_fail(err, SLW_INVALID,
-                        "Invalid clause(s) in filter string: the key at "
-                        "character %zu is empty: %.*s",
-                        from + 1, SLW_FMT(r->text));
+        (void)!slw_fail(err, SLW_INVALID,
+                        "Invalid clause(s) in filter string: the key is "
+                        "empty");
+        return fault(r, from, err);
     }
     while (r->at < r->text.len) {
         char c = r->text.ptr[r->at];
@@ -128,11 +181,13 @@ key_part(struct reader *r, bool stop_at_dot, struct slw_str *out,
             break;
         r->at++;
     }
-    if (r->at == from)
-        return slw_fail(err, SLW_INVALID,
+    if (r->at == from) {
+        (void)!slw_fail(err, SLW_INVALID,
                         "Invalid clause(s) in filter string: a key is wanted "
                         "at '%.*s'",
-                        SLW_FMT(rest_of(r)));
+                        SLW_FMT(shown(rest_of(r))));
+        return fault(r, from, err);
+    }
     *out = (struct slw_str){r->text.ptr + from, r->at - from};
     return SLW_OK;
 }
@@ -171,7 +226,8 @@ read_op(struct reader *r, enum slw_filter_op *out, struct slw_err *err)
             return SLW_OK;
         }
     }
-    struct slw_str was = rest_of(r);
+    const size_t from = r->at;
+    struct slw_str was = shown(rest_of(r));
     if (take_word(r, "ILIKE"))
         *out = SLW_OP_ILIKE;
     else if (take_word(r, "LIKE"))
@@ -182,17 +238,20 @@ read_op(struct reader *r, enum slw_filter_op *out, struct slw_err *err)
         *out = SLW_OP_NOT_IN;
     else if (take_word(r, "IS")) {
         *out = take_word(r, "NOT") ? SLW_OP_NOT_NULL : SLW_OP_IS_NULL;
-        if (!take_word(r, "NULL"))
-            return slw_fail(err, SLW_INVALID,
+        if (!take_word(r, "NULL")) {
+            (void)!slw_fail(err, SLW_INVALID,
                             "Invalid clause(s) in filter string: IS must be "
                             "followed by NULL or NOT NULL at '%.*s'",
                             SLW_FMT(was));
+            return fault(r, from, err);
+        }
     } else {
-        return slw_fail(err, SLW_INVALID,
+        (void)!slw_fail(err, SLW_INVALID,
                         "Invalid clause(s) in filter string: a comparator "
                         "(= != < <= > >= LIKE ILIKE IN NOT IN) is wanted at "
                         "'%.*s'",
                         SLW_FMT(was));
+        return fault(r, from, err);
     }
     return SLW_OK;
 }
@@ -201,31 +260,36 @@ static enum slw_rc
 read_list(struct reader *r, struct slw_filter_clause *c, struct slw_err *err)
 {
     size_t cap = 0;
-    if (!take_char(r, '('))
-        return slw_fail(err, SLW_INVALID,
+    if (!take_char(r, '(')) {
+        (void)!slw_fail(err, SLW_INVALID,
                         "Invalid clause(s) in filter string: IN wants a list "
                         "of quoted strings in parentheses at '%.*s'",
-                        SLW_FMT(rest_of(r)));
+                        SLW_FMT(shown(rest_of(r))));
+        return fault(r, r->at, err);
+    }
     do {
         skip_blanks(r);
-        if (!stands_one_of(r, "'\""))
-            return slw_fail(err, SLW_INVALID,
+        if (!stands_one_of(r, "'\"")) {
+            (void)!slw_fail(err, SLW_INVALID,
                             "While parsing a list in the query, expected "
                             "string value, punctuation, or whitespace, but "
                             "got different type in list: '%.*s'",
-                            SLW_FMT(rest_of(r)));
+                            SLW_FMT(shown(rest_of(r))));
+            return fault(r, r->at, err);
+        }
         struct slw_str v = {0};
         TRY(quoted(r, &v, err));
         c->list = slw_arena_grow(r->arena, c->list, sizeof(*c->list),
                                  c->list_count, &cap);
         c->list[c->list_count++] = v;
     } while (take_char(r, ','));
-    if (!take_char(r, ')'))
-        return slw_fail(err, SLW_INVALID,
-                        "Invalid clause(s) in filter string: the list is not "
-                        "closed at '%.*s'",
-                        SLW_FMT(rest_of(r)));
-    return SLW_OK;
+    if (take_char(r, ')'))
+        return SLW_OK;
+    (void)!slw_fail(err, SLW_INVALID,
+                    "Invalid clause(s) in filter string: the list is not "
+                    "closed at '%.*s'",
+                    SLW_FMT(shown(rest_of(r))));
+    return fault(r, r->at, err);
 }
 
 static enum slw_rc
@@ -239,12 +303,14 @@ read_value(struct reader *r, struct slw_filter_clause *c, struct slw_err *err)
         r->at++;
     c->text = (struct slw_str){r->text.ptr + from, r->at - from};
     struct slw_err ignored;
-    if (slw_str_f64(c->text, &c->number, &ignored) != SLW_OK)
-        return slw_fail(err, SLW_INVALID,
+    if (slw_str_f64(c->text, &c->number, &ignored) != SLW_OK) {
+        (void)!slw_fail(err, SLW_INVALID,
                         "Parameter value is either not quoted or unidentified "
                         "quote types used for string value %.*s. Use either "
                         "single or double quotes.",
-                        SLW_FMT(c->text));
+                        SLW_FMT(shown(c->text)));
+        return fault(r, from, err);
+    }
     c->is_number = true;
     return SLW_OK;
 }
@@ -252,6 +318,8 @@ read_value(struct reader *r, struct slw_filter_clause *c, struct slw_err *err)
 static enum slw_rc
 read_clause(struct reader *r, struct slw_filter_clause *c, struct slw_err *err)
 {
+    skip_blanks(r);
+    c->at = character_of(r->text, r->at);
     TRY(read_key(r, &c->entity, &c->key, err));
     TRY(read_op(r, &c->op, err));
     switch (c->op) {
@@ -277,7 +345,7 @@ slw_filter_parse(struct slw_str text, struct slw_arena *a,
         return slw_fail(err, SLW_INVALID,
                         "the filter string is longer than %d bytes",
                         SLW_FILTER_SIZE_MAX);
-    struct reader r = {.text = slw_str_trim(text), .arena = a};
+    struct reader r = {.text = text, .arena = a};
     while (!at_end(&r)) {
         if (f.count == SLW_FILTER_CLAUSE_MAX)
             return slw_fail(err, SLW_INVALID,
@@ -290,14 +358,27 @@ slw_filter_parse(struct slw_str text, struct slw_arena *a,
         f.clauses[f.count++] = c;
         if (at_end(&r))
             break;
-        if (!take_word(&r, "AND") || at_end(&r))
-            return slw_fail(err, SLW_INVALID,
+        const size_t from = r.at;
+        if (!take_word(&r, "AND") || at_end(&r)) {
+            r.at = from;
+            (void)!slw_fail(err, SLW_INVALID,
                             "Invalid clause(s) in filter string: clauses are "
-                            "joined by AND only, at '%.*s' of '%.*s'",
-                            SLW_FMT(rest_of(&r)), SLW_FMT(r.text));
+                            "joined by AND only, not '%.*s'",
+                            SLW_FMT(shown(rest_of(&r))));
+            return fault(&r, from, err);
+        }
     }
     *out = f;
     return SLW_OK;
+}
+
+static enum slw_rc
+order_fault(const struct reader *r, size_t at, struct slw_err *err)
+{
+    (void)!slw_fail(err, SLW_INVALID,
+                    "Invalid order_by clause '%.*s'. Could not be parsed.",
+                    SLW_FMT(shown(r->text)));
+    return fault(r, at, err);
 }
 
 enum slw_rc
@@ -305,21 +386,27 @@ slw_order_parse(struct slw_str text, struct slw_arena *a, struct slw_order *out,
                 struct slw_err *err)
 {
     struct slw_order o = {0};
-    struct reader r = {.text = slw_str_trim(text), .arena = a};
+    struct reader r = {.text = text, .arena = a};
+    skip_blanks(&r);
+    o.at = character_of(text, r.at);
     if (read_key(&r, &o.entity, &o.key, err) != SLW_OK)
-        return slw_fail(err, SLW_INVALID,
-                        "Invalid order_by clause '%.*s'. Could not be parsed.",
-                        SLW_FMT(text));
+        return order_fault(&r, r.at, err);
     if (take_word(&r, "DESC"))
         o.descending = true;
     else
         (void)take_word(&r, "ASC");
     if (!at_end(&r))
-        return slw_fail(err, SLW_INVALID,
-                        "Invalid order_by clause '%.*s'. Could not be parsed.",
-                        SLW_FMT(text));
+        return order_fault(&r, r.at, err);
     *out = o;
     return SLW_OK;
+}
+
+enum slw_rc
+slw_filter_place(enum slw_rc rc, size_t at, struct slw_err *err)
+{
+    if (rc == SLW_INVALID)
+        place_add(err, at);
+    return rc;
 }
 
 /* ---- SQL ---- */

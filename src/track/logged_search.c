@@ -121,15 +121,17 @@ add_order(struct slw_sql *sql, const struct slw_track_query *q,
     struct slw_order o = {0};
     enum track_entity entity;
     TRY(slw_order_parse(text, a, &o, err));
-    TRY(track_entity_of(o.entity, &entity, err));
+    TRY(slw_filter_place(track_entity_of(o.entity, &entity, err), o.at, err));
     if (entity == TRACK_METRIC) {
         add_metric_order(sql, q, &o);
         return SLW_OK;
     }
     const struct attribute *at = attribute_find(o.key);
-    if (entity != TRACK_ATTRIBUTE || !at)
-        return slw_fail(err, SLW_INVALID, "Invalid order by field name: %.*s",
+    if (entity != TRACK_ATTRIBUTE || !at) {
+        (void)!slw_fail(err, SLW_INVALID, "Invalid order by field name: %.*s",
                         SLW_FMT(text));
+        return slw_filter_place(SLW_INVALID, o.at, err);
+    }
     slw_sql_add(sql, at->column);
     slw_sql_add(sql, o.descending ? " DESC, " : " ASC, ");
     return SLW_OK;
@@ -151,9 +153,11 @@ build(struct slw_sql *sql, const struct slw_track_query *q, struct slw_arena *a,
     slw_sql_add(sql, ")");
     for (size_t i = 0; i < f.count; i++) {
         enum track_entity entity;
-        TRY(track_entity_of(f.clauses[i].entity, &entity, err));
+        const struct slw_filter_clause *c = &f.clauses[i];
+        TRY(slw_filter_place(track_entity_of(c->entity, &entity, err), c->at,
+                             err));
         metric_filter = metric_filter || entity == TRACK_METRIC;
-        TRY(add_clause(sql, q, &f.clauses[i], err));
+        TRY(slw_filter_place(add_clause(sql, q, c, err), c->at, err));
     }
     if (q->dataset_count && !metric_filter) {
         slw_sql_add(sql, " AND EXISTS (SELECT 1 FROM track_model_metric v"

@@ -170,7 +170,7 @@ driver_pick(struct plan *p, int64_t count_max, struct slw_err *err)
         const struct slw_filter_clause *c = &p->filter.clauses[i];
         bool may = false;
         int64_t count = 0;
-        TRY(may_drive(c, &may, err));
+        TRY(slw_filter_place(may_drive(c, &may, err), c->at, err));
         if (may)
             TRY(set_count(p, c, p->driver_count, &count, err));
         if (may && count < p->driver_count) {
@@ -330,10 +330,11 @@ orders_parse(struct plan *p, const struct slw_track_query *q,
         struct slw_order *o = &p->orders[i];
         enum track_entity entity, other;
         TRY(slw_order_parse(q->order_by[i], a, o, err));
-        TRY(track_entity_of(o->entity, &entity, err));
+        TRY(slw_filter_place(track_entity_of(o->entity, &entity, err), o->at,
+                             err));
         if (entity == TRACK_DATASET ||
             (entity == TRACK_ATTRIBUTE && !attribute_find(o->key)))
-            return bad_attribute(o->key, err);
+            return slw_filter_place(bad_attribute(o->key, err), o->at, err);
         for (size_t j = 0; j < i; j++) {
             TRY(track_entity_of(p->orders[j].entity, &other, err));
             if (entity == other && slw_str_eq(o->key, p->orders[j].key))
@@ -476,8 +477,9 @@ build_set(struct plan *p, const struct slw_track_query *q, bool ordered,
     TRY(add_driver(p, err));
     TRY(add_walk(p, err));
     for (size_t i = 0; i < p->filter.count; i++) {
-        if (&p->filter.clauses[i] != p->driver)
-            TRY(add_clause(p, &p->filter.clauses[i], err));
+        const struct slw_filter_clause *c = &p->filter.clauses[i];
+        if (c != p->driver)
+            TRY(slw_filter_place(add_clause(p, c, err), c->at, err));
     }
     return SLW_OK;
 }

@@ -257,6 +257,12 @@ slw_track_run_columns(struct slw_tx *tx, size_t count_max, struct slw_arena *a,
 /* For slw_track_query.newest: the run made last; 0: there is none. */
 SLW_MUST_USE enum slw_rc slw_track_run_newest(struct slw_tx *tx, int64_t *out,
                                               struct slw_err *err);
+/* The run that a person means: an id (deleted runs too), a name that one run
+ * has, or at least four characters with which one id begins.
+ * Errors NOT_FOUND; INVALID: there are several, or it is too short */
+SLW_MUST_USE enum slw_rc
+slw_track_run_find(struct slw_tx *tx, struct slw_str ref, struct slw_arena *a,
+                   struct slw_str *out_id, struct slw_err *err);
 /* Runs that are not deleted. */
 SLW_MUST_USE enum slw_rc
 slw_track_run_count(struct slw_tx *tx, int64_t *out_count, struct slw_err *err);
@@ -375,6 +381,7 @@ enum slw_filter_op {
 };
 const char *slw_filter_op_name(enum slw_filter_op op); /* "=" … */
 struct slw_filter_clause {
+    size_t at;             /* character of the filter where it begins, from 1 */
     struct slw_str entity; /* as written, "" when there is none */
     struct slw_str key;
     enum slw_filter_op op;
@@ -390,12 +397,13 @@ struct slw_filter {
 };
 #define SLW_FILTER_CLAUSE_MAX 100
 #define SLW_FILTER_SIZE_MAX 65536
-/* Errors INVALID: one sentence that shows the clause. */
+/* Errors INVALID: one sentence that shows the place, "…, at character 14". */
 SLW_MUST_USE enum slw_rc slw_filter_parse(struct slw_str text,
                                           struct slw_arena *a,
                                           struct slw_filter *out,
                                           struct slw_err *err);
 struct slw_order {
+    size_t at; /* character of the clause where the key begins, from 1 */
     struct slw_str entity, key;
     bool descending;
 };
@@ -403,6 +411,11 @@ SLW_MUST_USE enum slw_rc slw_order_parse(struct slw_str text,
                                          struct slw_arena *a,
                                          struct slw_order *out,
                                          struct slw_err *err);
+/* What a search says of a clause that it could read and does not know: on
+ * INVALID the sentence gets the clause's place (`at` of it).
+ * Out  rc, as it came in */
+SLW_MUST_USE enum slw_rc slw_filter_place(enum slw_rc rc, size_t at,
+                                          struct slw_err *err);
 
 /* A statement put together at run time: text and the values to bind, in
  * step.  Values never enter the text. */

@@ -75,6 +75,26 @@ a_token_gives_its_role_and_anything_else_nothing(void **state)
 }
 
 static void
+a_token_says_whose_it_is_and_nothing_else_does(void **state)
+{
+    struct slw_err err;
+    struct slw_access *a = NULL;
+    SLW_AUTO(slw_arena, arena);
+    char secret[64], header[128];
+    make("carol", SLW_ROLE_READER, secret);
+    assert_ok(slw_access_open(&a, store, &err), err);
+    snprintf(header, sizeof header, "Bearer %s", secret);
+    assert_true(
+        slw_str_eqz(slw_access_who(a, slw_str_of(header), &arena), "carol"));
+    static const char *const others[] = {"", "Bearer ", "Bearer carol",
+                                         "Basic YW5uYTpvcGVu"};
+    for (size_t i = 0; i < ARRAY_LEN(others); i++)
+        assert_int_equal(slw_access_who(a, slw_str_of(others[i]), &arena).len,
+                         0);
+    slw_access_close(a);
+}
+
+static void
 basic_authentication_takes_the_token_as_password(void **state)
 {
     /* "anna:open" is no token; the base64 was made by coreutils. */
@@ -138,6 +158,7 @@ main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(everybody_is_admin_until_the_first_token),
         cmocka_unit_test(a_token_gives_its_role_and_anything_else_nothing),
+        cmocka_unit_test(a_token_says_whose_it_is_and_nothing_else_does),
         cmocka_unit_test(basic_authentication_takes_the_token_as_password),
         cmocka_unit_test(a_revoked_token_is_refused_and_a_name_is_taken_once),
         cmocka_unit_test(the_list_shows_roles_and_never_a_secret),

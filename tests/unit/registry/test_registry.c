@@ -84,7 +84,8 @@ an_alias_is_known_at_every_instant(void **state)
     assert_ok(slw_registry_alias_move(&f->tx, T0 + 20, m, champion, 1,
                                       SLW_STR("bob"), SLW_STR("undo"), &err),
               err);
-    assert_ok(slw_registry_alias_remove(&f->tx, T0 + 30, m, champion, &err),
+    assert_ok(slw_registry_alias_remove(&f->tx, T0 + 30, m, champion,
+                                        SLW_STR("eve"), SLW_STR(""), &err),
               err);
     assert_int_equal(champion_at(f, T0 + 9), 0);
     assert_int_equal(champion_at(f, T0 + 10), 1);
@@ -92,15 +93,24 @@ an_alias_is_known_at_every_instant(void **state)
     assert_int_equal(champion_at(f, T0 + 20), 1); /* the later move counts */
     assert_int_equal(champion_at(f, T0 + 30), 0);
     assert_int_equal(champion_at(f, INT64_MAX), 0);
-    struct slw_alias_move *moves = NULL;
+    struct slw_registry_move *moves = NULL;
     size_t count = 0;
-    assert_ok(slw_registry_alias_history(&f->tx, m, champion, &f->arena, &moves,
-                                         &count, &err),
+    int64_t total = 0;
+    const struct slw_registry_past all = {.alias = champion,
+                                          .stage = SLW_STR(""),
+                                          .until_ms = INT64_MAX,
+                                          .limit = 3};
+    assert_ok(slw_registry_history(&f->tx, m, &all, &f->arena, &moves, &count,
+                                   &total, &err),
               err);
-    assert_int_equal(count, 4);
+    assert_int_equal(count, 3);
+    assert_int_equal(total, 4);
     assert_int_equal(moves[0].version, 0);
+    assert_int_equal(moves[0].previous, 1);
+    assert_true(slw_str_eqz(moves[0].who, "eve"));
     assert_true(slw_str_eqz(moves[1].who, "bob"));
     assert_true(slw_str_eqz(moves[2].why, "better"));
+    assert_int_equal(moves[2].previous, 1);
 }
 
 static void
@@ -127,7 +137,219 @@ a_move_of_an_alias_is_announced_with_what_was_before(void **state)
     assert_true(slw_str_eqz(e.kind, "registry.alias_set"));
     assert_true(slw_str_eqz(
         e.payload, "{\"model\":\"m\",\"alias\":\"champion\",\"version\":2,"
-                   "\"previous\":1,\"who\":\"\",\"why\":\"why\"}"));
+                   "\"previous\":1,\"who\":\"slipway\",\"why\":\"why\"}"));
+}
+
+static void
+history_never_goes_back_though_the_clock_does(void **state)
+{
+    struct fixture *f = *state;
+    struct slw_err err;
+    const struct slw_str m = SLW_STR("m");
+    add(f, "");
+    add(f, "");
+    assert_ok(slw_registry_alias_set(&f->tx, T0 + 100, m, SLW_STR("champion"),
+                                     1, SLW_STR(""), &err),
+              err);
+    assert_ok(slw_registry_alias_set(&f->tx, T0 + 50, m, SLW_STR("champion"), 2,
+                                     SLW_STR(""), &err),
+              err);
+    assert_int_equal(champion_at(f, T0 + 99), 0);
+    assert_int_equal(champion_at(f, T0 + 100), 2);
+    assert_int_equal(champion_at(f, INT64_MAX), 2);
+}
+
+static void
+stage(struct fixture *f, int64_t at_ms, int64_t version, const char *name,
+      bool archive)
+{
+    struct slw_err err;
+    assert_ok(slw_registry_version_stage(&f->tx, at_ms, SLW_STR("m"), version,
+                                         slw_str_of(name), archive,
+                                         SLW_STR("anna"), SLW_STR("why"), &err),
+              err);
+}
+
+/* Versions in a stage at an instant, as bits: version 1 is bit 1. */
+static unsigned
+in_stage(struct fixture *f, const char *name, int64_t at_ms)
+{
+    struct slw_err err;
+    struct slw_registry_move *held = NULL;
+    size_t count = 0;
+    unsigned bits = 0;
+    assert_ok(slw_registry_stages_at(&f->tx, SLW_STR("m"), slw_str_of(name),
+                                     at_ms, &f->arena, &held, &count, &err),
+              err);
+    for (size_t i = 0; i < count; i++)
+        bits |= 1u << held[i].version;
+    return bits;
+}
+
+static void
+a_stage_is_known_at_every_instant_of_deleted_versions_too(void **state)
+{
+    struct fixture *f = *state;
+    struct slw_err err;
+    add(f, "");
+    add(f, "");
+    add(f, "");
+    stage(f, T0 + 10, 1, "production", false);
+    stage(f, T0 + 20, 2, "Production", false);
+    stage(f, T0 + 25, 2, "Production", true); /* itself stays, 1 goes */
+    stage(f, T0 + 30, 3, "Production", true);
+    assert_ok(slw_registry_version_delete(&f->tx, T0 + 40, SLW_STR("m"), 3,
+                                          SLW_STR("eve"), &err),
+              err);
+    assert_int_equal(in_stage(f, "None", T0 - 1), 0);
+    assert_int_equal(in_stage(f, "None", T0), 14);
+    assert_int_equal(in_stage(f, "Production", T0 + 9), 0);
+    assert_int_equal(in_stage(f, "Production", T0 + 10), 2);
+    assert_int_equal(in_stage(f, "Production", T0 + 20), 6);
+    assert_int_equal(in_stage(f, "Production", T0 + 25), 4);
+    assert_int_equal(in_stage(f, "Archived", T0 + 25), 2);
+    assert_int_equal(in_stage(f, "production", T0 + 30), 8);
+    assert_int_equal(in_stage(f, "Production", T0 + 40), 0);
+    assert_int_equal(in_stage(f, "Archived", INT64_MAX), 6);
+    struct slw_registry_move *moves = NULL;
+    size_t count = 0;
+    int64_t total = 0;
+    const struct slw_registry_past past = {.alias = SLW_STR(""),
+                                           .stage = SLW_STR("Production"),
+                                           .until_ms = INT64_MAX,
+                                           .limit = 100};
+    assert_ok(slw_registry_history(&f->tx, SLW_STR("m"), &past, &f->arena,
+                                   &moves, &count, &total, &err),
+              err);
+    assert_int_equal(total, 6); /* three in, two archived, one deleted */
+    assert_int_equal(moves[0].version, 3);
+    assert_true(slw_str_eqz(moves[0].to, ""));
+    assert_true(slw_str_eqz(moves[0].who, "eve"));
+    assert_true(slw_str_eqz(moves[5].who, "anna"));
+    assert_fails(slw_registry_stages_at(&f->tx, SLW_STR("m"), SLW_STR("Prod"),
+                                        T0, &f->arena, &moves, &count, &err),
+                 SLW_INVALID, err, "Staging, Production");
+}
+
+static void
+a_change_of_stage_is_announced_and_no_change_is_not(void **state)
+{
+    struct fixture *f = *state;
+    struct slw_err err;
+    struct slw_event e;
+    add(f, "");
+    stage(f, T0 + 1, 1, "Staging", false);
+    stage(f, T0 + 2, 1, "Staging", true);
+    assert_ok(slw_event_after(&f->tx, 0, SLW_STR("registry.stage"),
+                              SLW_STR("m"), &f->arena, &e, &err),
+              err);
+    assert_true(slw_str_eqz(
+        e.payload, "{\"model\":\"m\",\"version\":1,\"stage\":\"Staging\","
+                   "\"previous\":\"None\",\"who\":\"anna\",\"why\":\"why\"}"));
+    assert_int_equal(slw_event_after(&f->tx, e.id, SLW_STR("registry.stage"),
+                                     SLW_STR("m"), &f->arena, &e, &err),
+                     SLW_NOT_FOUND);
+}
+
+static const struct slw_registry_act PUT_BACK = {
+    .now_ms = T0 + 100, .who = {"bob", 3}, .why = {"", 0}};
+
+static void
+an_alias_is_put_back_to_what_it_named(void **state)
+{
+    struct fixture *f = *state;
+    struct slw_err err;
+    int64_t now = 0, before = 77;
+    const struct slw_str m = SLW_STR("m"), champion = SLW_STR("champion");
+    for (int v = 1; v <= 3; v++)
+        add(f, "");
+    for (int v = 1; v <= 2; v++)
+        assert_ok(slw_registry_alias_set(&f->tx, T0 + 10 * v, m, champion, v,
+                                         SLW_STR(""), &err),
+                  err);
+    assert_fails(slw_registry_alias_restore(&f->tx, &PUT_BACK, m, champion,
+                                            T0 + 9, 0, &now, &before, &err),
+                 SLW_NOT_FOUND, err, "the first was given it at");
+    assert_fails(slw_registry_alias_restore(&f->tx, &PUT_BACK, m,
+                                            SLW_STR("nope"), T0 + 9, 0, &now,
+                                            &before, &err),
+                 SLW_NOT_FOUND, err, "ever had the alias 'nope'");
+    assert_fails(slw_registry_alias_restore(&f->tx, &PUT_BACK, m, champion, 0,
+                                            3, &now, &before, &err),
+                 SLW_CONFLICT, err, "never named version 3");
+    assert_int_equal(before, 77);
+    assert_ok(slw_registry_alias_restore(&f->tx, &PUT_BACK, m, champion,
+                                         T0 + 19, 0, &now, &before, &err),
+              err);
+    assert_int_equal(now, 1);
+    assert_int_equal(before, 2);
+    assert_int_equal(champion_at(f, INT64_MAX), 1);
+    assert_ok(slw_registry_alias_restore(&f->tx, &PUT_BACK, m, champion, 0, 2,
+                                         &now, &before, &err),
+              err);
+    assert_int_equal(champion_at(f, INT64_MAX), 2);
+    assert_ok(
+        slw_registry_version_delete(&f->tx, T0 + 101, m, 1, SLW_STR(""), &err),
+        err);
+    assert_fails(slw_registry_alias_restore(&f->tx, &PUT_BACK, m, champion,
+                                            T0 + 10, 0, &now, &before, &err),
+                 SLW_CONFLICT, err, "deleted");
+}
+
+static void
+a_stage_is_put_back_to_those_that_were_in_it(void **state)
+{
+    struct fixture *f = *state;
+    struct slw_err err;
+    int64_t *versions = NULL;
+    size_t count = 0, changed = 0;
+    const struct slw_str m = SLW_STR("m"), production = SLW_STR("Production");
+    for (int v = 1; v <= 3; v++)
+        add(f, "");
+    stage(f, T0 + 10, 1, "Production", false);
+    stage(f, T0 + 11, 2, "Production", false);
+    stage(f, T0 + 20, 3, "Production", true);
+    assert_ok(slw_registry_stage_restore(&f->tx, &PUT_BACK, m, production,
+                                         T0 + 15, &f->arena, &versions, &count,
+                                         &changed, &err),
+              err);
+    assert_int_equal(count, 2);
+    assert_int_equal(changed, 3);
+    assert_int_equal(in_stage(f, "Production", INT64_MAX), 6);
+    assert_int_equal(in_stage(f, "Archived", INT64_MAX), 8);
+    assert_ok(
+        slw_registry_version_delete(&f->tx, T0 + 101, m, 1, SLW_STR(""), &err),
+        err);
+    assert_fails(slw_registry_stage_restore(&f->tx, &PUT_BACK, m, production,
+                                            T0 + 15, &f->arena, &versions,
+                                            &count, &changed, &err),
+                 SLW_CONFLICT, err, "deleted");
+    assert_fails(slw_registry_stage_restore(&f->tx, &PUT_BACK, m,
+                                            SLW_STR("None"), T0 + 15, &f->arena,
+                                            &versions, &count, &changed, &err),
+                 SLW_INVALID, err, "can be put back");
+    assert_fails(slw_registry_stage_restore(&f->tx, &PUT_BACK, m, production,
+                                            T0, &f->arena, &versions, &count,
+                                            &changed, &err),
+                 SLW_NOT_FOUND, err, "the first was given it at");
+}
+
+static void
+a_new_model_has_no_history_of_one_that_was_deleted(void **state)
+{
+    struct fixture *f = *state;
+    struct slw_err err;
+    const struct slw_str m = SLW_STR("m");
+    add(f, "");
+    assert_ok(slw_registry_alias_set(&f->tx, T0, m, SLW_STR("champion"), 1,
+                                     SLW_STR(""), &err),
+              err);
+    stage(f, T0, 1, "Production", false);
+    assert_ok(slw_registry_model_delete(&f->tx, T0 + 1, m, &err), err);
+    assert_ok(slw_registry_model_ensure(&f->tx, T0 + 2, m, SLW_STR(""), &err),
+              err);
+    assert_int_equal(champion_at(f, T0 + 1), 0);
+    assert_int_equal(in_stage(f, "Production", INT64_MAX), 0);
 }
 
 static void
@@ -141,9 +363,9 @@ numbers_are_not_reused_and_aliases_of_a_deleted_version_go(void **state)
     assert_ok(slw_registry_alias_set(&f->tx, T0, SLW_STR("m"),
                                      SLW_STR("champion"), 2, SLW_STR(""), &err),
               err);
-    assert_ok(
-        slw_registry_version_delete(&f->tx, T0 + 1, SLW_STR("m"), 2, &err),
-        err);
+    assert_ok(slw_registry_version_delete(&f->tx, T0 + 1, SLW_STR("m"), 2,
+                                          SLW_STR("anna"), &err),
+              err);
     assert_int_equal(champion_at(f, T0), 2);
     assert_int_equal(champion_at(f, T0 + 1), 0);
     assert_int_equal(add(f, ""), 3);
@@ -315,6 +537,21 @@ main(void)
                                         setup, teardown),
         cmocka_unit_test_setup_teardown(
             a_move_of_an_alias_is_announced_with_what_was_before, setup,
+            teardown),
+        cmocka_unit_test_setup_teardown(
+            history_never_goes_back_though_the_clock_does, setup, teardown),
+        cmocka_unit_test_setup_teardown(
+            a_stage_is_known_at_every_instant_of_deleted_versions_too, setup,
+            teardown),
+        cmocka_unit_test_setup_teardown(
+            a_change_of_stage_is_announced_and_no_change_is_not, setup,
+            teardown),
+        cmocka_unit_test_setup_teardown(an_alias_is_put_back_to_what_it_named,
+                                        setup, teardown),
+        cmocka_unit_test_setup_teardown(
+            a_stage_is_put_back_to_those_that_were_in_it, setup, teardown),
+        cmocka_unit_test_setup_teardown(
+            a_new_model_has_no_history_of_one_that_was_deleted, setup,
             teardown),
         cmocka_unit_test_setup_teardown(
             numbers_are_not_reused_and_aliases_of_a_deleted_version_go, setup,

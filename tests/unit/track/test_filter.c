@@ -146,6 +146,74 @@ a_nul_is_no_quote_blank_or_key(void **state)
 }
 
 static void
+a_fault_says_at_which_character_it_is(void **state)
+{
+    static const struct {
+        const char *text, *said;
+    } bad[] = {
+        {"a = 'b", "not closed: 'b, at character 5"},
+        {"  a = 'b", "at character 7"}, /* of what was sent, not trimmed */
+        {"a = 1 OR b = 2", "not 'OR b = 2', at character 7"},
+        {"a = 1 AND", "at character 7"},
+        {"a = 1 AND b = c", "string value c. Use either single or double "
+                            "quotes. (at character 15)"},
+        {"params.`\xc3\xa4\xc3\xa4` = 'x' AND !", "at '!', at character 23"},
+        {"a. = 1", "a key is wanted at ' = 1', at character 3"},
+        {"params.x = '1' AND tags.`` = 'x'", "is empty, at character 25"},
+        {"a LIKELY 'x'", "is wanted at 'LIKELY 'x'', at character 3"},
+        {"a IS 'x'", "at character 3"},
+        {"a IN 'b'", "in parentheses at ''b'', at character 6"},
+        {"a IN ('b', c)", "type in list: 'c)', at character 12"},
+        {"a IN ('b'", "not closed at '', at character 10"},
+    };
+    for (size_t i = 0; i < ARRAY_LEN(bad); i++) {
+        SLW_AUTO(slw_arena, a);
+        struct slw_err err;
+        struct slw_filter f = {0};
+        assert_fails(slw_filter_parse(slw_str_of(bad[i].text), &a, &f, &err),
+                     SLW_INVALID, err, bad[i].said);
+    }
+    SLW_AUTO(slw_arena, a);
+    struct slw_err err;
+    struct slw_order o = {0};
+    assert_fails(slw_order_parse(SLW_STR("metrics.x DOWN"), &a, &o, &err),
+                 SLW_INVALID, err, "Could not be parsed. (at character 11)");
+    assert_ok(slw_order_parse(SLW_STR("  metrics.x"), &a, &o, &err), err);
+    assert_int_equal(o.at, 3);
+}
+
+static void
+the_place_survives_a_sentence_that_is_too_long(void **state)
+{
+    SLW_AUTO(slw_arena, a);
+    SLW_AUTO(slw_buf, text);
+    struct slw_err err;
+    struct slw_filter f = {0};
+    slw_buf_z(&text, "a = 1 AND ");
+    for (int i = 0; i < 300; i++)
+        slw_buf_z(&text, "\xc3\xa4");
+    slw_buf_z(&text, " ~ 1");
+    assert_fails(slw_filter_parse(slw_buf_view(&text), &a, &f, &err),
+                 SLW_INVALID, err, "at '~ 1', at character 312");
+    memset(err.msg, 'x', sizeof(err.msg) - 1);
+    assert_int_equal(slw_filter_place(SLW_INVALID, 312, &err), SLW_INVALID);
+    assert_int_equal(strlen(err.msg), sizeof(err.msg) - 1);
+    assert_non_null(strstr(err.msg, "x\xe2\x80\xa6, at character 312"));
+    struct slw_err other = {.msg = "no"};
+    assert_int_equal(slw_filter_place(SLW_IO, 3, &other), SLW_IO);
+    assert_string_equal(other.msg, "no");
+}
+
+static void
+a_clause_knows_where_it_begins(void **state)
+{
+    SLW_AUTO(slw_arena, a);
+    struct slw_filter f = read_ok(&a, " a = 1 AND  b = 2");
+    assert_int_equal(f.clauses[0].at, 2);
+    assert_int_equal(f.clauses[1].at, 13);
+}
+
+static void
 orders_have_a_key_and_a_way(void **state)
 {
     SLW_AUTO(slw_arena, a);
@@ -190,6 +258,9 @@ main(void)
         cmocka_unit_test(faults_are_refused_and_leave_the_output_alone),
         cmocka_unit_test(an_empty_key_is_refused_by_name),
         cmocka_unit_test(a_nul_is_no_quote_blank_or_key),
+        cmocka_unit_test(a_fault_says_at_which_character_it_is),
+        cmocka_unit_test(the_place_survives_a_sentence_that_is_too_long),
+        cmocka_unit_test(a_clause_knows_where_it_begins),
         cmocka_unit_test(orders_have_a_key_and_a_way),
         cmocka_unit_test(values_are_bound_and_wildcards_translated),
     };

@@ -299,10 +299,52 @@ a_deleted_experiment_takes_no_runs(void **state)
                  SLW_NOT_FOUND, err, "No Experiment");
 }
 
+static void
+a_run_is_found_by_id_beginning_and_name(void **state)
+{
+    struct fixture *f = *state;
+    struct slw_err err;
+    struct slw_str id = new_run(f, T0), found = SLW_STR("untouched");
+    struct slw_str name = read_run(f, id).run.name;
+    const struct slw_str refs[] = {id, {id.ptr, 8}, {id.ptr, 4}, name};
+    {
+        SLW_AUTO(slw_tx, tx);
+        assert_ok(slw_tx_read(&tx, f->store, &err), err);
+        for (size_t i = 0; i < ARRAY_LEN(refs); i++) {
+            assert_ok(slw_track_run_find(&tx, refs[i], &f->arena, &found, &err),
+                      err);
+            assert_true(slw_str_eq(found, id));
+        }
+        found = SLW_STR("untouched");
+        static const struct slw_str absent[] = {
+            SLW_STR(""),     SLW_STR("zz"),
+            SLW_STR("abc"),  SLW_STR("it's \"x\""),
+            SLW_STR("\0\0"), SLW_STR("00000000000000000000000000000000")};
+        for (size_t i = 0; i < ARRAY_LEN(absent); i++)
+            assert_int_equal(
+                slw_track_run_find(&tx, absent[i], &f->arena, &found, &err),
+                SLW_NOT_FOUND);
+    }
+    {
+        struct slw_run twin;
+        SLW_AUTO(slw_tx, tx);
+        assert_ok(slw_tx_begin(&tx, f->store, &err), err);
+        assert_ok(slw_track_run_create(&tx, T0 + 1, 0, name, SLW_STR("me"),
+                                       NULL, 0, &f->arena, &twin, &err),
+                  err);
+        assert_fails(slw_track_run_find(&tx, name, &f->arena, &found, &err),
+                     SLW_INVALID, err, "2 runs are called");
+        assert_ok(slw_tx_commit(&tx, &err), err);
+    }
+    assert_true(slw_str_eqz(found, "untouched"));
+}
+
 int
 main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup_teardown(a_run_is_found_by_id_beginning_and_name,
+                                        setup, teardown),
         cmocka_unit_test_setup_teardown(
             a_conflicting_param_writes_nothing_of_its_batch, setup, teardown),
         cmocka_unit_test_setup_teardown(
