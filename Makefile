@@ -3,11 +3,11 @@
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help setup build demo test faults bench fuzz format clean
+.PHONY: help setup build demo test faults bench bench-tracking fuzz format clean
 
 help: ## this list
 	@echo "Slipway: the targets of this Makefile"
-	@awk -F' ## ' '/^[a-z]+:.* ## / { sub(/:.*/, "", $$1); printf "  make %-7s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F' ## ' '/^[a-z-]+:.* ## / { sub(/:.*/, "", $$1); printf "  make %-15s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 setup: ## install what building needs (Debian packages, prebuilt engines in .deps)
 	@tools/setup.sh build
@@ -35,6 +35,10 @@ faults: build ## kill -9 a thousand times under load; a disk that fails at each 
 bench: build ## measure speed and memory of the release build
 	@tools/setup.sh test
 	@tests/bench/run.sh
+
+bench-tracking: build ## measure tracking against MLflow's own server
+	@tools/setup.sh test
+	@tests/bench/run.sh tracking
 
 fuzz: ## feed the parsers broken input (Clang, libFuzzer)
 	@tools/setup.sh fuzz
