@@ -1,10 +1,10 @@
 /* migrate.c -- brings the database to the schema this binary was built with.
  *
  * The migrations are embedded files, applied in the order of their numbers,
- * each in one transaction together with its row in schema_migration.  A
- * database that has content is copied to backup/ first.  What was applied
- * must be exactly what is embedded: there are no downgrades, and a migration
- * that was edited after it was applied stops the start. */
+ * all that are missing in one transaction with their rows in
+ * schema_migration.  A database that has content is copied to backup/ first.
+ * What was applied must be exactly what is embedded: there are no downgrades,
+ * and a migration that was edited after it was applied stops the start. */
 #include "store/store_internal.h"
 #include "store_migrations.h" /* generated */
 
@@ -103,17 +103,14 @@ record(struct slw_tx *tx, const struct slw_asset *asset, struct slw_err *err)
 }
 
 static enum slw_rc
-apply(struct slw_store *s, const struct slw_asset *asset, struct slw_err *err)
+apply(struct slw_tx *tx, const struct slw_asset *asset, struct slw_err *err)
 {
-    SLW_AUTO(slw_tx, tx);
-    TRY(slw_tx_begin(&tx, s, err));
     /* The embedded bytes end with a NUL that is not counted. */
     const enum slw_rc rc =
-        store_conn_exec(tx.db, (const char *)asset->bytes, err);
+        store_conn_exec(tx->db, (const char *)asset->bytes, err);
     if (rc != SLW_OK)
         return slw_err_prefix(err, "migration %s: ", asset->path);
-    TRY(record(&tx, asset, err));
-    return slw_tx_commit(&tx, err);
+    return record(tx, asset, err);
 }
 
 static enum slw_rc
@@ -131,16 +128,20 @@ store_migrate(struct slw_store *s, bool fresh, struct slw_err *err)
 {
     bool done[MIGRATION_MAX] = {false};
     TRY(applied_read(s, s->writer, done, err));
-    bool backed_up = fresh;
-    for (size_t i = 0; i < slw_migrations_count; i++) {
-        if (done[number_of(&slw_migrations[i])])
-            continue;
-        if (!backed_up)
-            TRY(back_up(s, &slw_migrations[i], err));
-        backed_up = true;
-        TRY(apply(s, &slw_migrations[i], err));
-    }
-    return SLW_OK;
+    const struct slw_asset *first = NULL;
+    for (size_t i = 0; i < slw_migrations_count && !first; i++)
+        if (!done[number_of(&slw_migrations[i])])
+            first = &slw_migrations[i];
+    if (!first)
+        return SLW_OK;
+    if (!fresh)
+        TRY(back_up(s, first, err));
+    SLW_AUTO(slw_tx, tx);
+    TRY(slw_tx_begin(&tx, s, err));
+    for (size_t i = 0; i < slw_migrations_count; i++)
+        if (!done[number_of(&slw_migrations[i])])
+            TRY(apply(&tx, &slw_migrations[i], err));
+    return slw_tx_commit(&tx, err);
 }
 
 enum slw_rc

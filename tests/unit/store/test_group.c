@@ -242,11 +242,76 @@ operations_that_wait_together_are_committed_together(void **state)
     slw_store_close(s);
 }
 
+/* ---- names remembered ---- */
+
+struct memo {
+    const char *name;
+    int64_t value;
+    bool fails;
+};
+
+static enum slw_rc
+remember(struct slw_tx *tx, void *ctx, struct slw_err *err)
+{
+    const struct memo *m = ctx;
+    slw_tx_remember(tx, slw_str_of(m->name), m->value);
+    return m->fails ? slw_fail(err, SLW_INVALID, "not this one") : SLW_OK;
+}
+
+static int64_t
+recalled(struct slw_store *s, const char *name)
+{
+    struct slw_err err;
+    int64_t value = -1;
+    SLW_AUTO(slw_tx, tx);
+    SLW_ASSERT(slw_tx_begin(&tx, s, &err) == SLW_OK);
+    return slw_tx_recall(&tx, slw_str_of(name), &value) ? value : -1;
+}
+
+static void
+a_name_is_remembered_only_while_it_is_stored(void **state)
+{
+    char dir[256];
+    struct slw_store *s = open_server(dir);
+    struct slw_err err;
+    struct memo good = {"a", 7, false}, bad = {"b", 8, true};
+    assert_ok(slw_store_group(s, remember, &good, &err), err);
+    assert_int_equal(recalled(s, "a"), 7);
+    assert_fails(slw_store_group(s, remember, &bad, &err), SLW_INVALID, err,
+                 "not this one");
+    assert_int_equal(recalled(s, "b"), -1);
+    {
+        SLW_AUTO(slw_tx, tx); /* ends without a commit */
+        int64_t value = 0;
+        assert_ok(slw_tx_begin(&tx, s, &err), err);
+        slw_tx_remember(&tx, SLW_STR("c"), 9);
+        assert_true(slw_tx_recall(&tx, SLW_STR("c"), &value));
+        assert_int_equal(value, 9);
+    }
+    assert_int_equal(recalled(s, "c"), -1);
+    for (int i = 0; i < 40000; i++) { /* more than it keeps */
+        char name[24];
+        struct memo m = {name, i, false};
+        snprintf(name, sizeof name, "n%d", i);
+        SLW_AUTO(slw_tx, tx);
+        assert_ok(slw_tx_begin(&tx, s, &err), err);
+        for (int k = 0; k < 1000; k++, i++) {
+            snprintf(name, sizeof name, "n%d", i);
+            m.value = i;
+            assert_ok(remember(&tx, &m, &err), err);
+        }
+        assert_ok(slw_tx_commit(&tx, &err), err);
+        assert_int_equal(recalled(s, name), m.value);
+    }
+    slw_store_close(s);
+}
+
 int
 main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(an_operation_is_on_disk_when_the_call_returns),
+        cmocka_unit_test(a_name_is_remembered_only_while_it_is_stored),
         cmocka_unit_test(a_failed_operation_undoes_itself_only),
         cmocka_unit_test(sixteen_threads_read_their_own_writes),
         cmocka_unit_test(operations_that_wait_together_are_committed_together),
