@@ -36,7 +36,7 @@ api_mlflow_not_offered(struct slw_http_req *req, struct slw_http_res *res,
     (void)res;
     return slw_fail(err, SLW_UNSUPPORTED,
                     "%.*s is part of MLflow that this server does not offer "
-                    "(traces, prompts, scorers, gateway, webhooks, multipart "
-                    "and presigned transfers)",
+                    "(traces, prompts, scorers, gateway, multipart and "
+                    "presigned transfers)",
                     SLW_FMT(slw_track_cut(req->path, 200)));
 }
