@@ -1,4 +1,5 @@
 /* test_hash.c -- hashes and random numbers against published vectors. */
+#include "base/buf.h"
 #include "base/hash.h"
 
 #include "base/rng.h"
