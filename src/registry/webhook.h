@@ -121,7 +121,8 @@ struct slw_webhooks_options {
     int64_t pause_ms; /* before the first repetition; 0: 1000 */
 };
 /* Start the thread that looks for deliveries and, for each webhook that has
- * one, at most ten at a time, a thread that posts them. */
+ * one, ten at a time or MLFLOW_WEBHOOK_DELIVERY_MAX_WORKERS, a thread that
+ * posts them. */
 SLW_MUST_USE enum slw_rc
 slw_webhooks_start(struct slw_webhooks **out,
                    const struct slw_webhooks_options *opt, struct slw_err *err);

@@ -117,8 +117,13 @@ write_or_null(struct slw_jw *w, const char *key, struct slw_str v)
 static void
 write_version(struct slw_jw *w, const struct telling *t)
 {
+    const struct slw_str text = tag_of(t, TAG_TEXT);
     if (t->prompt) {
-        write_or_null(w, "template", tag_of(t, TAG_TEXT));
+        slw_jw_key(w, "template");
+        if (text.ptr)
+            slw_jw_str(w, text);
+        else
+            slw_jw_null(w);
     } else {
         slw_jw_kstr(w, "source", t->n->source);
         write_or_null(w, "run_id", t->n->run_id);

@@ -32,7 +32,7 @@ static const char SQL_FORGET[] =
     "  FROM registry_webhook_delivery WHERE hook_id = ?1"
     "  AND state <> 'waiting' ORDER BY id DESC LIMIT 1 OFFSET ?2)";
 
-#define LANE_MAX 10 /* MLFLOW_WEBHOOK_DELIVERY_MAX_WORKERS' default */
+#define LANE_MAX 10
 #define TURN_MAX 20 /* deliveries before others get the lane */
 #define LOOK_MS 250
 #define PAUSE_MS 1000
@@ -418,8 +418,10 @@ look(struct slw_webhooks *w, struct slw_err *err)
     SLW_AUTO(slw_arena, a);
     int64_t *hooks = NULL;
     size_t count = 0;
+    const size_t most = (size_t)setting("MLFLOW_WEBHOOK_DELIVERY_MAX_WORKERS",
+                                        LANE_MAX, 1, 100);
     TRY(waiting_hooks(w, &a, &hooks, &count, err));
-    for (size_t runs = lanes_sweep(w, hooks, count); runs < LANE_MAX; runs++) {
+    for (size_t runs = lanes_sweep(w, hooks, count); runs < most; runs++) {
         struct lane *l = lane_next(w, hooks, count);
         if (!l)
             break;

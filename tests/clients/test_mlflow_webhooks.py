@@ -9,6 +9,7 @@ import json
 import os
 import re
 import socket
+import ssl
 import subprocess
 import sys
 import threading
@@ -460,6 +461,25 @@ def test_a_test_sends_mlflows_example_and_tells_the_answer(client, receiver):
     assert not result.success and "refused" in result.error_message
     refused(lambda: client.test_webhook("nope"), "RESOURCE_DOES_NOT_EXIST",
             "not found")
+
+
+def test_a_certificate_that_nobody_signed_is_refused(client, receiver,
+                                                     tmp_path):
+    made = subprocess.run(
+        ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt",
+         "ec_paramgen_curve:prime256v1", "-nodes", "-days", "2", "-subj",
+         "/CN=127.0.0.1", "-addext", "subjectAltName=IP:127.0.0.1", "-keyout",
+         tmp_path / "key", "-out", tmp_path / "cert"], capture_output=True)
+    assert made.returncode == 0, made.stderr
+    tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    tls.load_cert_chain(tmp_path / "cert", tmp_path / "key")
+    receiver.server.socket = tls.wrap_socket(receiver.server.socket,
+                                             server_side=True)
+    hook = client.create_webhook("tls", receiver.url.replace("http", "https"),
+                                 [event("prompt.created")])
+    result = client.test_webhook(hook.webhook_id)
+    assert not result.success and "certificate" in result.error_message
+    assert receiver.got == []
 
 
 def test_a_503_is_tried_again_with_the_same_id(client, server, receiver):
