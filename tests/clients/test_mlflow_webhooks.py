@@ -654,3 +654,19 @@ def test_what_the_house_itself_does_is_told_too(tmp_path, receiver):
             ("model_version_alias.created", "mine")]
         assert all(b["data"]["name"] == "next-amount" for b in bodies)
         assert re.fullmatch(r"[0-9a-f]{32}", bodies[1]["data"]["run_id"])
+
+
+# ---- prompts: models with a tag ----
+
+def test_a_prompt_is_registered_loaded_and_found(client, server):
+    client.register_prompt("greeting", "Hello {{name}}", tags={"lang": "en"})
+    client.set_prompt_alias("greeting", "prod", 1)
+    prompt = client.load_prompt("prompts:/greeting@prod")
+    assert (prompt.template, prompt.version) == ("Hello {{name}}", 1)
+    assert "greeting" in [p.name for p in client.search_prompts()]
+    answer = server.call("POST", "/api/2.0/mlflow/model-versions/create", {
+        "name": "greeting", "source": "/etc/passwd", "tags": [
+            {"key": "mlflow.prompt.is_prompt", "value": "true"}]})
+    assert answer.status == 400 and answer.json["message"] == (
+        "Invalid prompt source: '/etc/passwd'. Prompt sources must use an "
+        "MLflow placeholder.")
