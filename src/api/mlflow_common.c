@@ -470,11 +470,12 @@ mlf_write_token(struct slw_jw *w, size_t offset)
 }
 
 enum slw_rc
-mlf_token(struct mlf_in *in, size_t *out, struct slw_err *err)
+mlf_token(struct mlf_in *in, struct slw_track_query *q, struct slw_err *err)
 {
     struct slw_str token = {0};
     TRY(mlf_str(in, "page_token", &token, err));
-    return token.len ? token_read(token, out, err) : SLW_OK;
+    q->offset = 0;
+    return token.len ? token_read(token, &q->offset, err) : SLW_OK;
 }
 
 enum slw_rc
@@ -493,8 +494,7 @@ mlf_page(struct mlf_in *in, int64_t dflt, int64_t cap,
                         "Invalid value for request parameter max_results. It "
                         "must be at most %lld, but got value %lld",
                         (long long)cap, (long long)most);
-    q->offset = 0;
-    TRY(mlf_token(in, &q->offset, err));
+    TRY(mlf_token(in, q, err));
     q->limit = (size_t)most;
     return SLW_OK;
 }

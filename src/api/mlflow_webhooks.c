@@ -244,7 +244,8 @@ api_mlflow_webhooks_list(struct slw_http_req *req, struct slw_http_res *res,
     SLW_AUTO(mlf_in, in);
     SLW_AUTO(slw_tx, tx);
     struct slw_webhook *hooks = NULL;
-    size_t offset = 0, count = 0;
+    struct slw_track_query q = {0};
+    size_t count = 0;
     int64_t most = 0;
     bool more = false;
     TRY(mlf_in_read(&in, req, err));
@@ -253,10 +254,10 @@ api_mlflow_webhooks_list(struct slw_http_req *req, struct slw_http_res *res,
     if (most < 1 || most > 1000)
         return slw_fail(err, SLW_INVALID,
                         "max_results must be between 1 and 1000.");
-    TRY(mlf_token(&in, &offset, err));
+    TRY(mlf_token(&in, &q, err));
     TRY(slw_tx_read(&tx, mlf_api(req)->store, err));
-    TRY(slw_webhook_list(&tx, offset, (size_t)most, req->arena, &hooks, &count,
-                         &more, err));
+    TRY(slw_webhook_list(&tx, q.offset, (size_t)most, req->arena, &hooks,
+                         &count, &more, err));
     struct slw_jw w;
     mlf_out(&w, res);
     slw_jw_obj(&w);
@@ -268,7 +269,7 @@ api_mlflow_webhooks_list(struct slw_http_req *req, struct slw_http_res *res,
         slw_jw_arr_end(&w);
     }
     if (more)
-        mlf_write_token(&w, offset + (size_t)most);
+        mlf_write_token(&w, q.offset + (size_t)most);
     slw_jw_obj_end(&w);
     return SLW_OK;
 }

@@ -122,10 +122,9 @@ tag_put(struct slw_tx *tx, int64_t id, struct slw_kv tag, struct slw_err *err)
 }
 
 enum slw_rc
-slw_registry_model_create(struct slw_tx *tx, int64_t now_ms,
-                          struct slw_str name, struct slw_str description,
-                          const struct slw_kv *tags, size_t tag_count,
-                          struct slw_err *err)
+registry_model_put(struct slw_tx *tx, int64_t now_ms, struct slw_str name,
+                   struct slw_str description, const struct slw_kv *tags,
+                   size_t tag_count, int64_t *out_id, struct slw_err *err)
 {
     SLW_ASSERT(tx->write);
     TRY(name_check(name, err));
@@ -142,6 +141,19 @@ slw_registry_model_create(struct slw_tx *tx, int64_t now_ms,
     const int64_t id = slw_tx_last_id(tx);
     for (size_t i = 0; i < tag_count; i++)
         TRY(tag_put(tx, id, tags[i], err));
+    *out_id = id;
+    return SLW_OK;
+}
+
+enum slw_rc
+slw_registry_model_create(struct slw_tx *tx, int64_t now_ms,
+                          struct slw_str name, struct slw_str description,
+                          const struct slw_kv *tags, size_t tag_count,
+                          struct slw_err *err)
+{
+    int64_t id = 0;
+    TRY(registry_model_put(tx, now_ms, name, description, tags, tag_count, &id,
+                           err));
     const struct registry_news news = {.change = REGISTRY_MODEL_CREATED,
                                        .model = name,
                                        .description = description,

@@ -36,6 +36,17 @@ SLW_MUST_USE enum slw_rc registry_tags(struct slw_tx *tx, const char *sql,
                                        struct slw_err *err);
 SLW_MUST_USE enum slw_rc registry_tag_check(struct slw_kv tag,
                                             struct slw_err *err);
+/* A tag of the version of this row, and a model with its tags (out: its row):
+ * the change alone, which nobody is told of.
+ * Errors of the model: INVALID: bad name or tag; CONFLICT: it is there. */
+SLW_MUST_USE enum slw_rc registry_version_tag_put(struct slw_tx *tx, int64_t id,
+                                                  struct slw_kv tag,
+                                                  struct slw_err *err);
+SLW_MUST_USE enum slw_rc
+registry_model_put(struct slw_tx *tx, int64_t now_ms, struct slw_str name,
+                   struct slw_str description, const struct slw_kv *tags,
+                   size_t tag_count, int64_t *out_id, struct slw_err *err);
+
 /* ---- news: what webhooks are told (webhook_queue.c) ---- */
 enum registry_change {
     REGISTRY_MODEL_CREATED,

@@ -102,8 +102,9 @@ next_number(struct slw_tx *tx, int64_t now_ms, int64_t model_id, int64_t *out,
     return SLW_OK;
 }
 
-static enum slw_rc
-tag_put(struct slw_tx *tx, int64_t id, struct slw_kv tag, struct slw_err *err)
+enum slw_rc
+registry_version_tag_put(struct slw_tx *tx, int64_t id, struct slw_kv tag,
+                         struct slw_err *err)
 {
     SLW_AUTO(slw_stmt, st);
     TRY(slw_stmt_prepare(&st, tx, SQL_TAG_PUT, err));
@@ -139,7 +140,7 @@ slw_registry_version_register(struct slw_tx *tx, int64_t now_ms,
     TRY(slw_stmt_run(&st, err));
     const int64_t id = slw_tx_last_id(tx);
     for (size_t i = 0; i < v->tag_count; i++)
-        TRY(tag_put(tx, id, v->tags[i], err));
+        TRY(registry_version_tag_put(tx, id, v->tags[i], err));
     SLW_AUTO(slw_buf, payload);
     struct slw_jw w;
     slw_jw_init(&w, &payload);
@@ -519,7 +520,7 @@ slw_registry_version_tag_set(struct slw_tx *tx, int64_t now_ms,
     int64_t id = 0;
     TRY(registry_tag_check(tag, err));
     TRY(registry_version_id(tx, model, version, &id, err));
-    TRY(tag_put(tx, id, tag, err));
+    TRY(registry_version_tag_put(tx, id, tag, err));
     const struct registry_news news = {.change = REGISTRY_VERSION_TAG_SET,
                                        .model = model,
                                        .version = version,
