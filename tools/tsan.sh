@@ -25,7 +25,7 @@ python=$PWD/.deps/test-venv/bin/python
 # GCC warns that atomic_thread_fence() is not understood by the sanitizer; we have none.
 [ -e "$build/build.ninja" ] || meson setup "$build" -Dbuildtype=debugoptimized \
     -Db_sanitize=thread -Db_lundef=false >/dev/null
-rooms=(base net store access jobs serve)
+rooms=(base net store access jobs registry serve)
 targets=()
 if [ "$what" = unit ]; then
     mapfile -t targets < <(ninja -C "$build" -t targets all |

@@ -224,8 +224,10 @@ static enum slw_role
 role_needed(const struct slw_route *route)
 {
     struct slw_str path = slw_str_of(route->path);
-    if (slw_str_starts(path, "/api/v1/tokens"))
-        return SLW_ROLE_ADMIN;
+    if (slw_str_starts(path, "/api/v1/tokens") ||
+        slw_str_starts(path, "/api/v1/webhooks") ||
+        slw_str_starts(path, "/api/2.0/mlflow/webhooks"))
+        return SLW_ROLE_ADMIN; /* webhooks as in MLflow: they carry news out */
     if (strcmp(route->method, "GET") == 0)
         return SLW_ROLE_READER;
     if (slw_str_starts(path, "/v2/") || slw_str_ends(path, "/invocations") ||

@@ -474,11 +474,19 @@ mlf_write_token(struct slw_jw *w, size_t offset, int64_t newest)
 }
 
 enum slw_rc
+mlf_token(struct mlf_in *in, struct slw_track_query *q, struct slw_err *err)
+{
+    struct slw_str token = {0};
+    TRY(mlf_str(in, "page_token", &token, err));
+    q->offset = 0;
+    return token.len ? token_read(token, q, err) : SLW_OK;
+}
+
+enum slw_rc
 mlf_page(struct mlf_in *in, int64_t dflt, int64_t cap,
          struct slw_track_query *q, struct slw_err *err)
 {
     int64_t most = dflt;
-    struct slw_str token = {0};
     TRY(mlf_i64(in, "max_results", &most, err));
     if (most <= 0)
         return slw_fail(err, SLW_INVALID,
@@ -490,10 +498,7 @@ mlf_page(struct mlf_in *in, int64_t dflt, int64_t cap,
                         "Invalid value for request parameter max_results. It "
                         "must be at most %lld, but got value %lld",
                         (long long)cap, (long long)most);
-    TRY(mlf_str(in, "page_token", &token, err));
-    q->offset = 0;
-    if (token.len)
-        TRY(token_read(token, q, err));
+    TRY(mlf_token(in, q, err));
     q->limit = (size_t)most;
     return SLW_OK;
 }

@@ -64,6 +64,9 @@ SLW_MUST_USE enum slw_rc mlf_need_kv(struct mlf_in *in, struct slw_kv *out,
 SLW_MUST_USE enum slw_rc mlf_page(struct mlf_in *in, int64_t dflt, int64_t cap,
                                   struct slw_track_query *q,
                                   struct slw_err *err);
+/* page_token alone; absent: the first page. */
+SLW_MUST_USE enum slw_rc mlf_token(struct mlf_in *in, struct slw_track_query *q,
+                                   struct slw_err *err);
 SLW_MUST_USE enum slw_rc mlf_view(struct mlf_in *in, const char *key,
                                   enum slw_view_stage *out,
                                   struct slw_err *err);

@@ -1,5 +1,5 @@
 /* mlflow_misc.c -- what clients ask about the server itself, and what is
- * known but not offered: traces, prompts, scorers, gateway and the like. */
+ * known but not offered: traces, scorers, gateway and the like. */
 #include "api/mlflow_internal.h"
 #include "api/routes.h"
 
@@ -36,7 +36,7 @@ api_mlflow_not_offered(struct slw_http_req *req, struct slw_http_res *res,
     (void)res;
     return slw_fail(err, SLW_UNSUPPORTED,
                     "%.*s is part of MLflow that this server does not offer "
-                    "(traces, prompts, scorers, gateway, webhooks, multipart "
-                    "and presigned transfers)",
+                    "(traces, scorers, gateway, multipart and "
+                    "presigned transfers)",
                     SLW_FMT(slw_track_cut(req->path, 200)));
 }

@@ -177,7 +177,7 @@ api_mlflow_registered_set_tag(struct slw_http_req *req,
     TRY(mlf_need_str(&in, "name", &name, err));
     TRY(mlf_need_kv(&in, &tag, err));
     TRY(slw_tx_begin(&tx, mlf_api(req)->store, err));
-    TRY(slw_registry_model_tag_set(&tx, name, tag, err));
+    TRY(slw_registry_model_tag_set(&tx, api_now(mlf_api(req)), name, tag, err));
     TRY(slw_tx_commit(&tx, err));
     return mlf_empty(res);
 }
@@ -193,7 +193,8 @@ api_mlflow_registered_delete_tag(struct slw_http_req *req,
     TRY(mlf_need_str(&in, "name", &name, err));
     TRY(mlf_need_str(&in, "key", &key, err));
     TRY(slw_tx_begin(&tx, mlf_api(req)->store, err));
-    TRY(slw_registry_model_tag_remove(&tx, name, key, err));
+    TRY(slw_registry_model_tag_remove(&tx, api_now(mlf_api(req)), name, key,
+                                      err));
     TRY(slw_tx_commit(&tx, err));
     return mlf_empty(res);
 }

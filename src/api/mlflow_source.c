@@ -176,12 +176,38 @@ models_source(struct slw_tx *tx, struct slw_arena *a, struct slw_version_new *v,
     return SLW_OK;
 }
 
+/* A prompt is a version with a tag, whose text is another tag; the client
+ * still has to name a source. */
+static bool
+is_prompt(const struct slw_version_new *v)
+{
+    bool found = false;
+    for (size_t i = 0; i < v->tag_count; i++)
+        if (slw_str_eqz(v->tags[i].key, "mlflow.prompt.is_prompt"))
+            found = slw_str_same(v->tags[i].value, SLW_STR("true"));
+    return found;
+}
+
+static enum slw_rc
+prompt_source(struct slw_str source, struct slw_err *err)
+{
+    if (slw_str_eqz(source, "dummy-source") ||
+        slw_str_eqz(source, "prompt-template"))
+        return SLW_OK;
+    return slw_fail(err, SLW_INVALID,
+                    "Invalid prompt source: '%.*s'. Prompt sources must use an "
+                    "MLflow placeholder.",
+                    SLW_FMT(slw_track_cut(source, 200)));
+}
+
 enum slw_rc
 mlf_source_check(struct slw_tx *tx, struct slw_arena *a,
                  struct slw_version_new *v, bool has_run_id, bool has_model_id,
                  struct slw_err *err)
 {
     struct slw_str scheme = scheme_of(v->source), root = {0};
+    if (is_prompt(v))
+        return prompt_source(v->source, err);
     const char *which = v->logged_model.len ? "model_id" : "run_id";
     if (!path_plain(v->source))
         return bad_path(v->source, err);

@@ -167,7 +167,8 @@ api_mlflow_versions_set_tag(struct slw_http_req *req, struct slw_http_res *res,
     TRY(read_ref(&in, &name, &version, err));
     TRY(mlf_need_kv(&in, &tag, err));
     TRY(slw_tx_begin(&tx, mlf_api(req)->store, err));
-    TRY(slw_registry_version_tag_set(&tx, name, version, tag, err));
+    TRY(slw_registry_version_tag_set(&tx, api_now(mlf_api(req)), name, version,
+                                     tag, err));
     TRY(slw_tx_commit(&tx, err));
     return mlf_empty(res);
 }
@@ -184,7 +185,8 @@ api_mlflow_versions_delete_tag(struct slw_http_req *req,
     TRY(read_ref(&in, &name, &version, err));
     TRY(mlf_need_str(&in, "key", &key, err));
     TRY(slw_tx_begin(&tx, mlf_api(req)->store, err));
-    TRY(slw_registry_version_tag_remove(&tx, name, version, key, err));
+    TRY(slw_registry_version_tag_remove(&tx, api_now(mlf_api(req)), name,
+                                        version, key, err));
     TRY(slw_tx_commit(&tx, err));
     return mlf_empty(res);
 }

@@ -9,6 +9,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/proc.h"
+#include "registry/webhook.h"
 
 #include <malloc.h>
 #include <pthread.h>
@@ -26,6 +27,7 @@ struct server {
     struct slw_serve *serve;
     struct slw_jobs *jobs;
     struct slw_flow *flow;
+    struct slw_webhooks *webhooks;
     struct slw_http *http;
     struct slw_api api;
     char url[256];
@@ -42,6 +44,7 @@ server_stop(struct server *s)
         slw_flow_stop(s->flow);
     if (s->jobs)
         slw_jobs_stop(s->jobs);
+    slw_webhooks_stop(s->webhooks);
     slw_serve_close(s->serve);
     slw_access_close(s->access);
     slw_store_close(s->store);
@@ -129,6 +132,8 @@ server_start(struct server *s, const struct app_args *a, struct slw_err *err)
                                   .server_url = s->url};
     TRY(slw_flow_start(&s->flow, &fo, err));
     s->api.flow = s->flow;
+    struct slw_webhooks_options wo = {.store = s->store, .clock = &s->clock};
+    TRY(slw_webhooks_start(&s->webhooks, &wo, err));
     TRY(slw_live_start(&s->api.live, &s->api, err));
     atomic_store(&s->api.ready, true);
     return SLW_OK;

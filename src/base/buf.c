@@ -131,6 +131,21 @@ slw_buf_i64(struct slw_buf *b, int64_t v)
     slw_buf_add(b, p, (size_t)(end - p));
 }
 
+void
+slw_buf_base64(struct slw_buf *b, const void *bytes, size_t len)
+{
+    static const char digits[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopq"
+                                 "rstuvwxyz0123456789+/";
+    const unsigned char *p = bytes;
+    for (size_t i = 0; i < len; i += 3) {
+        unsigned v = 0;
+        for (size_t j = 0; j < 3; j++)
+            v = v << 8 | (i + j < len ? p[i + j] : 0u);
+        for (size_t j = 0; j < 4; j++)
+            slw_buf_char(b, i + j > len ? '=' : digits[v >> (18 - 6 * j) & 63]);
+    }
+}
+
 struct slw_str
 slw_buf_view(const struct slw_buf *b)
 {

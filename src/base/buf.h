@@ -53,6 +53,8 @@ void slw_buf_vprintf(struct slw_buf *b, const char *fmt, va_list args);
 /* Shortest exact text of a double (NaN, Infinity as such words). */
 void slw_buf_f64(struct slw_buf *b, double v);
 void slw_buf_i64(struct slw_buf *b, int64_t v);
+/* Bytes as base64 (RFC 4648, padded). */
+void slw_buf_base64(struct slw_buf *b, const void *bytes, size_t len);
 /* View of what was added; valid until the next change. */
 struct slw_str slw_buf_view(const struct slw_buf *b);
 /* Errors LIMIT: something did not fit. */

@@ -1,7 +1,9 @@
 /* hash.c -- SHA-256 by OpenSSL, CRC-32C by table or by the processor. */
 #include "base/hash.h"
 
+#include <limits.h>
 #include <openssl/evp.h>
+#include <openssl/hmac.h>
 #include <pthread.h>
 
 struct slw_sha256
@@ -49,6 +51,21 @@ bool
 slw_sha256_eq(const struct slw_sha256 *a, const struct slw_sha256 *b)
 {
     return memcmp(a->bytes, b->bytes, sizeof a->bytes) == 0;
+}
+
+struct slw_sha256
+slw_hmac_sha256(struct slw_str key, struct slw_str text)
+{
+    SLW_ASSERT(key.len <= INT_MAX);
+    struct slw_sha256 h = {0};
+    unsigned size = 0;
+    const unsigned char *bytes = (const unsigned char *)text.ptr;
+    const unsigned char *made =
+        HMAC(EVP_sha256(), key.len ? key.ptr : "", (int)key.len, bytes,
+             text.len, h.bytes, &size);
+    SLW_ASSERT(made);
+    SLW_ASSERT(size == sizeof h.bytes);
+    return h;
 }
 
 /* ---- streaming ---- */

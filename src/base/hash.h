@@ -1,4 +1,4 @@
-/* hash.h -- SHA-256 (OpenSSL), hex, CRC-32C. */
+/* hash.h -- SHA-256 and its HMAC (OpenSSL), hex, CRC-32C. */
 #ifndef SLW_BASE_HASH_H
 #define SLW_BASE_HASH_H
 
@@ -18,6 +18,9 @@ SLW_MUST_USE enum slw_rc slw_sha256_parse(struct slw_str hex,
                                           struct slw_sha256 *out,
                                           struct slw_err *err);
 bool slw_sha256_eq(const struct slw_sha256 *a, const struct slw_sha256 *b);
+
+/* HMAC-SHA256 (RFC 2104): who has the key made this text. */
+struct slw_sha256 slw_hmac_sha256(struct slw_str key, struct slw_str text);
 
 /* Streaming; a zeroed struct needs slw_hasher_init first. */
 struct slw_hasher {

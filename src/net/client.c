@@ -2,13 +2,16 @@
  * are reused without a lock.
  *
  * Nothing is followed or guessed: no redirects, http and https only, no proxy
- * for the machine itself.  An answer that goes to a file is written under a
- * temporary name and renamed when it is whole; an answer that is not a
+ * for the machine itself.  A call that others have asked for can be held to
+ * public addresses (address.c).  An answer that goes to a file is written under
+ * a temporary name and renamed when it is whole; an answer that is not a
  * success goes to memory instead, since it holds the reason. */
 #include "net/client.h"
 
 #include <errno.h>
 #include <pthread.h>
+#include <stdatomic.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -61,6 +64,7 @@ struct transfer {
     int64_t in_size;
     FILE *out;
     char *out_tmp;
+    char barred[SLW_ADDRESS_TEXT_SIZE]; /* not public, so not connected to */
     int out_errno; /* why the file did not take the answer; 0: it did */
     struct curl_slist *headers;
     char reason[CURL_ERROR_SIZE];
@@ -102,7 +106,10 @@ on_bytes(char *bytes, size_t one, size_t count, void *ctx)
         t->out_errno = errno;
         return 0;
     }
-    slw_buf_add(&t->reply->body, bytes, size);
+    size_t kept = size;
+    if (t->call->keep_max && kept > t->call->keep_max - t->reply->body.len)
+        kept = t->call->keep_max - t->reply->body.len;
+    slw_buf_add(&t->reply->body, bytes, kept);
     return t->reply->body.overflow ? 0 : size;
 }
 
@@ -128,9 +135,26 @@ on_progress(void *ctx, curl_off_t down_total, curl_off_t down,
 {
     const struct transfer *t = ctx;
     bool sending = t->in != NULL && up < up_total;
+    if (t->call->stop && atomic_load(t->call->stop))
+        return 1;
+    if (!t->call->progress)
+        return 0;
     t->call->progress(t->call->progress_ctx, sending ? up : down,
                       sending ? up_total : down_total);
     return 0;
+}
+
+/* The address that is really connected to is looked at: whatever a name meant
+ * when somebody looked before. */
+static curl_socket_t
+on_socket(void *ctx, curlsocktype purpose, struct curl_sockaddr *at)
+{
+    struct transfer *t = ctx;
+    if (purpose != CURLSOCKTYPE_IPCXN || !slw_address_is_public(&at->addr)) {
+        (void)slw_address_text(&at->addr, t->barred);
+        return CURL_SOCKET_BAD;
+    }
+    return socket(at->family, at->socktype | SOCK_CLOEXEC, at->protocol);
 }
 
 /* ---- preparing ---- */
@@ -243,9 +267,18 @@ options_set(struct transfer *t)
     curl_easy_setopt(c, CURLOPT_USERAGENT, "slipway");
     curl_easy_setopt(c, CURLOPT_WRITEFUNCTION, on_bytes);
     curl_easy_setopt(c, CURLOPT_WRITEDATA, t);
-    if (is_loopback(call->url))
+    if (call->direct || is_loopback(call->url))
         curl_easy_setopt(c, CURLOPT_PROXY, "");
-    if (call->progress) {
+    if (call->direct) {
+        curl_easy_setopt(c, CURLOPT_FRESH_CONNECT, 1L);
+        curl_easy_setopt(c, CURLOPT_FORBID_REUSE, 1L);
+    }
+    SLW_ASSERT(call->direct || !call->public_only);
+    if (call->public_only) {
+        curl_easy_setopt(c, CURLOPT_OPENSOCKETFUNCTION, on_socket);
+        curl_easy_setopt(c, CURLOPT_OPENSOCKETDATA, t);
+    }
+    if (call->progress || call->stop) {
         curl_easy_setopt(c, CURLOPT_NOPROGRESS, 0L);
         curl_easy_setopt(c, CURLOPT_XFERINFOFUNCTION, on_progress);
         curl_easy_setopt(c, CURLOPT_XFERINFODATA, t);
@@ -268,15 +301,21 @@ fail_connect(const struct transfer *t, struct slw_err *err)
 {
     struct slw_str origin = origin_of(t->call->url);
     long number = 0;
+    if (t->barred[0])
+        return slw_fail(err, SLW_DENIED,
+                        "%.*s is not called: %s is not a "
+                        "public address",
+                        SLW_FMT(origin), t->barred);
     curl_easy_getinfo(t->handle, CURLINFO_OS_ERRNO, &number);
     const char *why = number == ECONNREFUSED ? "connection refused"
                       : number               ? strerror((int)number)
                                              : t->reason;
-    return slw_fail(
-        err, SLW_IO, "cannot reach %.*s (%s)%s", SLW_FMT(origin), why,
-        is_loopback(t->call->url) ? "; start a server with `slipway up` or set "
-                                    "SLIPWAY_URL"
-                                  : "");
+    return slw_fail(err, SLW_IO, "cannot reach %.*s (%s)%s", SLW_FMT(origin),
+                    why,
+                    !t->call->direct && is_loopback(t->call->url)
+                        ? "; start a server with `slipway up` or set "
+                          "SLIPWAY_URL"
+                        : "");
 }
 
 static enum slw_rc
@@ -307,6 +346,9 @@ fail_transfer(const struct transfer *t, CURLcode code, struct slw_err *err)
                         "the answer of %.*s is larger than %zu bytes",
                         SLW_FMT(origin), REPLY_SIZE_MAX);
     case CURLE_ABORTED_BY_CALLBACK:
+        if (t->call->stop && atomic_load(t->call->stop))
+            return slw_fail(err, SLW_BUSY, "the call to %.*s was broken off",
+                            SLW_FMT(origin));
         return slw_fail(err, SLW_IO, "cannot read %s", t->call->body_path);
     default:
         return slw_fail(err, SLW_IO, "the call to %.*s failed: %s",
@@ -343,6 +385,9 @@ transfer_run(struct transfer *t, struct slw_err *err)
         return fail_transfer(t, code, err);
     curl_easy_getinfo(t->handle, CURLINFO_RESPONSE_CODE, &status);
     curl_easy_getinfo(t->handle, CURLINFO_CONTENT_TYPE, &type);
+    curl_off_t retry_after_s = 0;
+    curl_easy_getinfo(t->handle, CURLINFO_RETRY_AFTER, &retry_after_s);
+    t->reply->retry_after_s = retry_after_s;
     t->reply->status = (int)status;
     snprintf(t->reply->content_type, sizeof t->reply->content_type, "%s",
              type ? type : "");

@@ -118,10 +118,16 @@ record(struct slw_tx *tx, const struct move *m, struct slw_err *err)
     slw_jw_kstr(&w, "who", m->who);
     slw_jw_kstr(&w, "why", m->why);
     slw_jw_obj_end(&w);
-    return slw_event_emit(tx, m->now_ms,
-                          m->version ? "registry.alias_set"
-                                     : "registry.alias_removed",
-                          m->model, slw_buf_view(&payload), err);
+    TRY(slw_event_emit(tx, m->now_ms,
+                       m->version ? "registry.alias_set"
+                                  : "registry.alias_removed",
+                       m->model, slw_buf_view(&payload), err));
+    const struct registry_news news = {
+        .change = m->version ? REGISTRY_ALIAS_SET : REGISTRY_ALIAS_REMOVED,
+        .model = m->model,
+        .version = m->version,
+        .tag = {.key = m->alias}};
+    return registry_tell(tx, m->now_ms, &news, err);
 }
 
 enum slw_rc

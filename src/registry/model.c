@@ -102,10 +102,33 @@ name_check(struct slw_str name, struct slw_err *err)
 }
 
 enum slw_rc
-slw_registry_model_create(struct slw_tx *tx, int64_t now_ms,
-                          struct slw_str name, struct slw_str description,
-                          const struct slw_kv *tags, size_t tag_count,
-                          struct slw_err *err)
+registry_tag_check(struct slw_kv tag, struct slw_err *err)
+{
+    TRY(slw_track_key_check(tag.key, "key", err));
+    if (slw_track_cut(tag.value, SLW_REGISTRY_TAG_CHARS_MAX).len <
+        tag.value.len)
+        return slw_fail(err, SLW_INVALID,
+                        "'value' exceeds the maximum length of %d characters",
+                        SLW_REGISTRY_TAG_CHARS_MAX);
+    return SLW_OK;
+}
+
+static enum slw_rc
+tag_put(struct slw_tx *tx, int64_t id, struct slw_kv tag, struct slw_err *err)
+{
+    TRY(registry_tag_check(tag, err));
+    SLW_AUTO(slw_stmt, st);
+    TRY(slw_stmt_prepare(&st, tx, SQL_TAG_PUT, err));
+    slw_stmt_i64(&st, 1, id);
+    slw_stmt_str(&st, 2, tag.key);
+    slw_stmt_str(&st, 3, tag.value);
+    return slw_stmt_run(&st, err);
+}
+
+enum slw_rc
+registry_model_put(struct slw_tx *tx, int64_t now_ms, struct slw_str name,
+                   struct slw_str description, const struct slw_kv *tags,
+                   size_t tag_count, int64_t *out_id, struct slw_err *err)
 {
     SLW_ASSERT(tx->write);
     TRY(name_check(name, err));
@@ -119,9 +142,28 @@ slw_registry_model_create(struct slw_tx *tx, int64_t now_ms,
         return slw_fail(err, SLW_CONFLICT,
                         "Registered Model (name=%.*s) already exists.",
                         SLW_FMT(name));
+    const int64_t id = slw_tx_last_id(tx);
     for (size_t i = 0; i < tag_count; i++)
-        TRY(slw_registry_model_tag_set(tx, name, tags[i], err));
+        TRY(tag_put(tx, id, tags[i], err));
+    *out_id = id;
     return SLW_OK;
+}
+
+enum slw_rc
+slw_registry_model_create(struct slw_tx *tx, int64_t now_ms,
+                          struct slw_str name, struct slw_str description,
+                          const struct slw_kv *tags, size_t tag_count,
+                          struct slw_err *err)
+{
+    int64_t id = 0;
+    TRY(registry_model_put(tx, now_ms, name, description, tags, tag_count, &id,
+                           err));
+    const struct registry_news news = {.change = REGISTRY_MODEL_CREATED,
+                                       .model = name,
+                                       .description = description,
+                                       .tags_sql = SQL_TAGS,
+                                       .tags_of = id};
+    return registry_announce(tx, now_ms, "registry.model_created", &news, err);
 }
 
 enum slw_rc
@@ -264,35 +306,22 @@ slw_registry_model_delete(struct slw_tx *tx, int64_t now_ms,
 }
 
 enum slw_rc
-registry_tag_check(struct slw_kv tag, struct slw_err *err)
-{
-    TRY(slw_track_key_check(tag.key, "key", err));
-    if (slw_track_cut(tag.value, SLW_REGISTRY_TAG_CHARS_MAX).len <
-        tag.value.len)
-        return slw_fail(err, SLW_INVALID,
-                        "'value' exceeds the maximum length of %d characters",
-                        SLW_REGISTRY_TAG_CHARS_MAX);
-    return SLW_OK;
-}
-
-enum slw_rc
-slw_registry_model_tag_set(struct slw_tx *tx, struct slw_str name,
-                           struct slw_kv tag, struct slw_err *err)
+slw_registry_model_tag_set(struct slw_tx *tx, int64_t now_ms,
+                           struct slw_str name, struct slw_kv tag,
+                           struct slw_err *err)
 {
     int64_t id = 0;
-    TRY(registry_tag_check(tag, err));
     TRY(registry_model_id(tx, name, &id, err));
-    SLW_AUTO(slw_stmt, st);
-    TRY(slw_stmt_prepare(&st, tx, SQL_TAG_PUT, err));
-    slw_stmt_i64(&st, 1, id);
-    slw_stmt_str(&st, 2, tag.key);
-    slw_stmt_str(&st, 3, tag.value);
-    return slw_stmt_run(&st, err);
+    TRY(tag_put(tx, id, tag, err));
+    const struct registry_news news = {
+        .change = REGISTRY_MODEL_TAG_SET, .model = name, .tag = tag};
+    return registry_announce(tx, now_ms, "registry.model_tag_set", &news, err);
 }
 
 enum slw_rc
-slw_registry_model_tag_remove(struct slw_tx *tx, struct slw_str name,
-                              struct slw_str key, struct slw_err *err)
+slw_registry_model_tag_remove(struct slw_tx *tx, int64_t now_ms,
+                              struct slw_str name, struct slw_str key,
+                              struct slw_err *err)
 {
     int64_t id = 0;
     TRY(registry_model_id(tx, name, &id, err));
@@ -300,5 +329,12 @@ slw_registry_model_tag_remove(struct slw_tx *tx, struct slw_str name,
     TRY(slw_stmt_prepare(&st, tx, SQL_TAG_REMOVE, err));
     slw_stmt_i64(&st, 1, id);
     slw_stmt_str(&st, 2, key);
-    return slw_stmt_run(&st, err);
+    TRY(slw_stmt_run(&st, err));
+    if (slw_tx_changes(tx) == 0)
+        return SLW_OK;
+    const struct registry_news news = {.change = REGISTRY_MODEL_TAG_REMOVED,
+                                       .model = name,
+                                       .tag = {.key = key}};
+    return registry_announce(tx, now_ms, "registry.model_tag_removed", &news,
+                             err);
 }

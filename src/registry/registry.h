@@ -236,7 +236,8 @@ struct slw_registered_model {
 };
 #define SLW_REGISTRY_TAG_CHARS_MAX 100000
 
-/* Errors CONFLICT: the name is taken; INVALID. */
+/* Event "registry.model_created".
+ * Errors CONFLICT: the name is taken; INVALID. */
 SLW_MUST_USE enum slw_rc
 slw_registry_model_create(struct slw_tx *tx, int64_t now_ms,
                           struct slw_str name, struct slw_str description,
@@ -263,12 +264,15 @@ SLW_MUST_USE enum slw_rc slw_registry_model_delete(struct slw_tx *tx,
                                                    int64_t now_ms,
                                                    struct slw_str name,
                                                    struct slw_err *err);
+/* Event "registry.model_tag_set" {"model","key","value"}. */
 SLW_MUST_USE enum slw_rc slw_registry_model_tag_set(struct slw_tx *tx,
+                                                    int64_t now_ms,
                                                     struct slw_str name,
                                                     struct slw_kv tag,
                                                     struct slw_err *err);
-/* Absent is no error. */
+/* Absent is no error.  Event "registry.model_tag_removed". */
 SLW_MUST_USE enum slw_rc slw_registry_model_tag_remove(struct slw_tx *tx,
+                                                       int64_t now_ms,
                                                        struct slw_str name,
                                                        struct slw_str key,
                                                        struct slw_err *err);
@@ -306,16 +310,16 @@ SLW_MUST_USE enum slw_rc
 slw_registry_version_delete(struct slw_tx *tx, int64_t now_ms,
                             struct slw_str model, int64_t version,
                             struct slw_str who, struct slw_err *err);
-SLW_MUST_USE enum slw_rc slw_registry_version_tag_set(struct slw_tx *tx,
-                                                      struct slw_str model,
-                                                      int64_t version,
-                                                      struct slw_kv tag,
-                                                      struct slw_err *err);
-SLW_MUST_USE enum slw_rc slw_registry_version_tag_remove(struct slw_tx *tx,
-                                                         struct slw_str model,
-                                                         int64_t version,
-                                                         struct slw_str key,
-                                                         struct slw_err *err);
+/* Event "registry.version_tag_set" {"model","version","key","value"}. */
+SLW_MUST_USE enum slw_rc
+slw_registry_version_tag_set(struct slw_tx *tx, int64_t now_ms,
+                             struct slw_str model, int64_t version,
+                             struct slw_kv tag, struct slw_err *err);
+/* Absent is no error.  Event "registry.version_tag_removed". */
+SLW_MUST_USE enum slw_rc
+slw_registry_version_tag_remove(struct slw_tx *tx, int64_t now_ms,
+                                struct slw_str model, int64_t version,
+                                struct slw_str key, struct slw_err *err);
 /* Newest of each of these stages (none given: of all four). */
 SLW_MUST_USE enum slw_rc
 slw_registry_version_latest(struct slw_tx *tx, struct slw_str model,

@@ -104,6 +104,18 @@ next_number(struct slw_tx *tx, int64_t now_ms, int64_t model_id, int64_t *out,
 }
 
 enum slw_rc
+registry_version_tag_put(struct slw_tx *tx, int64_t id, struct slw_kv tag,
+                         struct slw_err *err)
+{
+    SLW_AUTO(slw_stmt, st);
+    TRY(slw_stmt_prepare(&st, tx, SQL_TAG_PUT, err));
+    slw_stmt_i64(&st, 1, id);
+    slw_stmt_str(&st, 2, tag.key);
+    slw_stmt_str(&st, 3, tag.value);
+    return slw_stmt_run(&st, err);
+}
+
+enum slw_rc
 slw_registry_version_register(struct slw_tx *tx, int64_t now_ms,
                               struct slw_str model,
                               const struct slw_version_new *v,
@@ -127,8 +139,9 @@ slw_registry_version_register(struct slw_tx *tx, int64_t now_ms,
     slw_stmt_str(&st, 8, v->description);
     slw_stmt_i64(&st, 9, now_ms);
     TRY(slw_stmt_run(&st, err));
+    const int64_t id = slw_tx_last_id(tx);
     for (size_t i = 0; i < v->tag_count; i++)
-        TRY(slw_registry_version_tag_set(tx, model, version, v->tags[i], err));
+        TRY(registry_version_tag_put(tx, id, v->tags[i], err));
     const struct registry_stage_move born = {.now_ms = now_ms,
                                              .model_id = model_id,
                                              .version = version,
@@ -148,6 +161,15 @@ slw_registry_version_register(struct slw_tx *tx, int64_t now_ms,
     slw_jw_obj_end(&w);
     TRY(slw_event_emit(tx, now_ms, "registry.version_added", model,
                        slw_buf_view(&payload), err));
+    const struct registry_news news = {.change = REGISTRY_VERSION_ADDED,
+                                       .model = model,
+                                       .version = version,
+                                       .description = v->description,
+                                       .source = v->source,
+                                       .run_id = v->run_id,
+                                       .tags_sql = SQL_TAGS,
+                                       .tags_of = id};
+    TRY(registry_tell(tx, now_ms, &news, err));
     *out_version = version;
     return SLW_OK;
 }
@@ -603,25 +625,26 @@ slw_registry_version_delete(struct slw_tx *tx, int64_t now_ms,
 }
 
 enum slw_rc
-slw_registry_version_tag_set(struct slw_tx *tx, struct slw_str model,
-                             int64_t version, struct slw_kv tag,
-                             struct slw_err *err)
+slw_registry_version_tag_set(struct slw_tx *tx, int64_t now_ms,
+                             struct slw_str model, int64_t version,
+                             struct slw_kv tag, struct slw_err *err)
 {
     int64_t id = 0;
     TRY(registry_tag_check(tag, err));
     TRY(registry_version_id(tx, model, version, &id, err));
-    SLW_AUTO(slw_stmt, st);
-    TRY(slw_stmt_prepare(&st, tx, SQL_TAG_PUT, err));
-    slw_stmt_i64(&st, 1, id);
-    slw_stmt_str(&st, 2, tag.key);
-    slw_stmt_str(&st, 3, tag.value);
-    return slw_stmt_run(&st, err);
+    TRY(registry_version_tag_put(tx, id, tag, err));
+    const struct registry_news news = {.change = REGISTRY_VERSION_TAG_SET,
+                                       .model = model,
+                                       .version = version,
+                                       .tag = tag};
+    return registry_announce(tx, now_ms, "registry.version_tag_set", &news,
+                             err);
 }
 
 enum slw_rc
-slw_registry_version_tag_remove(struct slw_tx *tx, struct slw_str model,
-                                int64_t version, struct slw_str key,
-                                struct slw_err *err)
+slw_registry_version_tag_remove(struct slw_tx *tx, int64_t now_ms,
+                                struct slw_str model, int64_t version,
+                                struct slw_str key, struct slw_err *err)
 {
     int64_t id = 0;
     TRY(registry_version_id(tx, model, version, &id, err));
@@ -629,7 +652,15 @@ slw_registry_version_tag_remove(struct slw_tx *tx, struct slw_str model,
     TRY(slw_stmt_prepare(&st, tx, SQL_TAG_REMOVE, err));
     slw_stmt_i64(&st, 1, id);
     slw_stmt_str(&st, 2, key);
-    return slw_stmt_run(&st, err);
+    TRY(slw_stmt_run(&st, err));
+    if (slw_tx_changes(tx) == 0)
+        return SLW_OK;
+    const struct registry_news news = {.change = REGISTRY_VERSION_TAG_REMOVED,
+                                       .model = model,
+                                       .version = version,
+                                       .tag = {.key = key}};
+    return registry_announce(tx, now_ms, "registry.version_tag_removed", &news,
+                             err);
 }
 
 void

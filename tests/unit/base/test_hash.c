@@ -1,4 +1,5 @@
 /* test_hash.c -- hashes and random numbers against published vectors. */
+#include "base/buf.h"
 #include "base/hash.h"
 
 #include "base/rng.h"
@@ -192,6 +193,69 @@ uniform_and_normal_have_their_moments(void **state)
 }
 
 static void
+hmac_equals_the_vectors_of_rfc_4231(void **state)
+{
+    (void)state;
+    char aa[131], dd[50], cd[50], count[25], b[20];
+    memset(aa, 0xaa, sizeof aa);
+    memset(dd, 0xdd, sizeof dd);
+    memset(cd, 0xcd, sizeof cd);
+    memset(b, 0x0b, sizeof b);
+    for (size_t i = 0; i < sizeof count; i++)
+        count[i] = (char)(i + 1);
+    const struct {
+        struct slw_str key, text;
+        const char *hex;
+    } cases[] = {
+        {{b, 20},
+         SLW_STR("Hi There"),
+         "b0344c61d8db38535ca8afceaf0bf12b881dc200c9833da726e9376c2e32cff7"},
+        {SLW_STR("Jefe"), SLW_STR("what do ya want for nothing?"),
+         "5bdcc146bf60754e6a042426089575c75a003f089d2739839dec58b964ec3843"},
+        {{aa, 20},
+         {dd, 50},
+         "773ea91e36800e46854db8ebd09181a72959098b3ef8c122d9635514ced565fe"},
+        {{count, 25},
+         {cd, 50},
+         "82558a389a443c0ea4cc819899f2083a85f0faa3e578f8077a2e3ff46729665b"},
+        {{aa, 131},
+         SLW_STR("Test Using Larger Than Block-Size Key - Hash Key First"),
+         "60e431591ee0b67f0d8a26aacbf5b77f8e0bc6213728c5140546040f0ee37f54"},
+        {{aa, 131},
+         SLW_STR("This is a test using a larger than block-size key and a "
+                 "larger than block-size data. The key needs to be hashed "
+                 "before being used by the HMAC algorithm."),
+         "9b09ffa71b942fcb27635fbcd5b0e944bfdc63644f0713938a7f51535c3a35e2"},
+    };
+    for (size_t i = 0; i < SLW_ARRAY_LEN(cases); i++) {
+        char hex[SLW_SHA256_HEX_SIZE];
+        struct slw_sha256 h = slw_hmac_sha256(cases[i].key, cases[i].text);
+        assert_string_equal(slw_sha256_hex(&h, hex), cases[i].hex);
+    }
+}
+
+static void
+base64_equals_the_vectors_of_rfc_4648(void **state)
+{
+    (void)state;
+    static const char *const cases[][2] = {
+        {"", ""},
+        {"f", "Zg=="},
+        {"fo", "Zm8="},
+        {"foo", "Zm9v"},
+        {"foob", "Zm9vYg=="},
+        {"fooba", "Zm9vYmE="},
+        {"foobar", "Zm9vYmFy"},
+        {"\xff\xfe", "//4="},
+    };
+    for (size_t i = 0; i < SLW_ARRAY_LEN(cases); i++) {
+        SLW_AUTO(slw_buf, b);
+        slw_buf_base64(&b, cases[i][0], strlen(cases[i][0]));
+        assert_true(slw_str_eqz(slw_buf_view(&b), cases[i][1]));
+    }
+}
+
+static void
 random_ids_are_32_hex_digits_and_differ(void **state)
 {
     char a[33], b[33];
@@ -208,6 +272,8 @@ main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(sha256_equals_the_vectors_of_fips_180),
         cmocka_unit_test(sha256_hex_reads_back_and_refuses_anything_else),
+        cmocka_unit_test(hmac_equals_the_vectors_of_rfc_4231),
+        cmocka_unit_test(base64_equals_the_vectors_of_rfc_4648),
         cmocka_unit_test(crc32c_equals_the_vectors_of_rfc_3720),
         cmocka_unit_test(hash64_spreads_and_depends_on_seed_and_every_byte),
         cmocka_unit_test(

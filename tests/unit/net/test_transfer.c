@@ -410,6 +410,75 @@ the_clients_failures_are_sentences(void **state)
                  "cannot read /nonexistent");
 }
 
+/* Also where this thread has a connection to the same host open already, and
+ * where an environment variable names a proxy. */
+static void
+a_call_held_to_public_addresses_connects_to_no_other(void **state)
+{
+    struct slw_http_options opt = test_options();
+    struct slw_http *h = server_start(&opt);
+    SLW_AUTO(slw_reply, reply);
+    struct slw_err err;
+    char url[200];
+    url_of(h, "/echo", url);
+    struct slw_call call = {
+        .method = "POST", .url = url, .body = SLW_STR("0123456789")};
+    assert_ok(slw_call(&call, &reply, &err), err);
+    slw_reply_done(&reply);
+    const int seen = atomic_load(&handled);
+    call.direct = call.public_only = true;
+    assert_fails(slw_call(&call, &reply, &err), SLW_DENIED, err,
+                 "is not called: 127.0.0.1 is not a public address");
+    setenv("http_proxy", slw_http_address(h), 1);
+    call.url = "http://10.0.0.1:9/";
+    assert_fails(slw_call(&call, &reply, &err), SLW_DENIED, err,
+                 "10.0.0.1 is not a public address");
+    unsetenv("http_proxy");
+    assert_int_equal(atomic_load(&handled), seen);
+    call = (struct slw_call){.method = "POST",
+                             .url = url,
+                             .body = SLW_STR("0123456789"),
+                             .direct = true,
+                             .keep_max = 8};
+    assert_ok(slw_call(&call, &reply, &err), err); /* and drops the rest */
+    assert_string_equal(reply.body.ptr, "POST|/ec");
+    slw_http_stop(h, 1000);
+}
+
+static void *
+stop_soon(void *arg)
+{
+    pause_ms(100);
+    atomic_store((_Atomic bool *)arg, true);
+    return NULL;
+}
+
+static void
+a_call_can_be_broken_off(void **state)
+{
+    SLW_AUTO(slw_reply, reply);
+    struct slw_err err;
+    char url[200];
+    _Atomic bool stop = false;
+    pthread_t stopper;
+    struct sockaddr_in at = {.sin_family = AF_INET};
+    socklen_t len = sizeof at;
+    at.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    assert_int_equal(bind(fd, (struct sockaddr *)&at, sizeof at), 0);
+    assert_int_equal(listen(fd, 1), 0); /* never answers */
+    assert_int_equal(getsockname(fd, (struct sockaddr *)&at, &len), 0);
+    snprintf(url, sizeof url, "http://127.0.0.1:%d/", ntohs(at.sin_port));
+    struct slw_call call = {.method = "GET", .url = url, .stop = &stop};
+    const int64_t begin_ns = slw_mono_ns();
+    assert_int_equal(pthread_create(&stopper, NULL, stop_soon, &stop), 0);
+    assert_fails(slw_call(&call, &reply, &err), SLW_BUSY, err,
+                 "was broken off");
+    assert_true(slw_mono_ns() - begin_ns < INT64_C(10000000000));
+    pthread_join(stopper, NULL);
+    close(fd);
+}
+
 static void
 values_are_encoded_for_urls(void **state)
 {
@@ -435,6 +504,8 @@ main(void)
         cmocka_unit_test(the_client_sends_and_receives),
         cmocka_unit_test(the_client_streams_files_both_ways),
         cmocka_unit_test(the_clients_failures_are_sentences),
+        cmocka_unit_test(a_call_held_to_public_addresses_connects_to_no_other),
+        cmocka_unit_test(a_call_can_be_broken_off),
         cmocka_unit_test(values_are_encoded_for_urls),
     };
     return cmocka_run_group_tests_name("net/transfer", tests, NULL, NULL);
