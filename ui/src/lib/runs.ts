@@ -55,18 +55,3 @@ export async function run(id: string): Promise<RunDetail> {
   return { ...fromMlflowRun(a.run), metrics: a.run.data.metrics ?? [],
     inputs: (a.run.inputs?.dataset_inputs ?? []).map((d) => d.dataset), deleted: a.run.info.lifecycle_stage === "deleted" };
 }
-
-export interface Point { run_id?: string; step: number; value: number; timestamp: number }
-/** Histories of one metric, thinned by the server to what a chart can show. */
-export async function histories(ids: string[], key: string, most = 400): Promise<Map<string, Point[]>> {
-  const p = new URLSearchParams({ metric_key: key, max_results: String(most) });
-  for (const id of ids) p.append("run_ids", id);
-  const a = await get<{ metrics?: Point[] }>(`/api/2.0/mlflow/metrics/get-history-bulk-interval?${p}`);
-  const by = new Map<string, Point[]>();
-  for (const m of a.metrics ?? []) {
-    const id = m.run_id ?? ids[0]!;
-    if (!by.has(id)) by.set(id, []);
-    by.get(id)!.push(m);
-  }
-  return by;
-}
