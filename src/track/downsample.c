@@ -7,7 +7,8 @@
  * logarithmic axis, only values at or below zero have no place there: they
  * are counted and left out before buckets are filled.  Not-a-numbers and
  * infinities are no values: they are counted by bucket, for the drawing to
- * break its line there and to say so.
+ * break its line there and to say so.  MLflow's meaning of an infinity is the
+ * greatest double, so that counts as one.
  *
  * The smoothed line is the exponential mean of all stored points in the order
  * of the axis, without the bias of its start, thinned by the same rule after
@@ -17,6 +18,7 @@
  * next one begins, and nothing but the answer is kept. */
 #include "track/track.h"
 
+#include <float.h>
 #include <math.h>
 
 /* One line while points go by. */
@@ -211,7 +213,7 @@ thin_sorted(const struct slw_point *points, size_t count, int64_t origin_ms,
         double v = points[i].value;
         bool inside = x >= raw->lo && x <= raw->hi;
         t->shown += inside;
-        if (!isfinite(v)) {
+        if (!(fabs(v) < DBL_MAX)) {
             break_add(t, raw, x, v);
             continue;
         }

@@ -3,6 +3,7 @@
  * which points come. */
 #include "track/track.h"
 
+#include <float.h>
 #include <math.h>
 
 #include "base/rng.h"
@@ -102,7 +103,7 @@ what_is_no_number_is_counted_apart_by_bucket(void **state)
     struct slw_thin t =
         thin(&a,
              POINTS({0, 0, 1}, {0, 1, NAN}, {0, 2, INFINITY}, {0, 3, NAN},
-                    {0, 4, 2}, {0, 5, -INFINITY}, {0, 6, NAN}, {0, 7, 3}),
+                    {0, 4, 2}, {0, 5, -DBL_MAX}, {0, 6, NAN}, {0, 7, 3}),
              8, &opt);
     LINE_IS(t.raw, {0, 1}, {4, 2}, {7, 3});
     assert_int_equal(t.break_count, 2);

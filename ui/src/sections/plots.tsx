@@ -83,7 +83,8 @@ function Axes({ known, chosen, name, most }: { known: string[]; chosen: string[]
 }
 
 function Ramp({ axis }: { axis: ValueAxis | undefined }) {
-  return axis ? <span class="key">{axis.name} {axis.value(0)}<i class="ramp" />{axis.value(1)}</span> : null;
+  const end = (i: 0 | 1) => axis!.words ? axis!.value(i) : num(i ? axis!.hi : axis!.lo);
+  return axis ? <span class="key">{axis.name} {end(0)}<i class="ramp" />{end(1)}</span> : null;
 }
 
 /* ---- parallel coordinates ---- */

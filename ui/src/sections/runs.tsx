@@ -108,7 +108,7 @@ export function RunList() {
   const wanted = ["axes", "sx", "sy", "sc"].flatMap((k) => list(place.value.query, k)).filter((k) => known.includes(k));
   const plotCols = [...new Set([...cols, ...wanted, ...usualAxes])].slice(0, 64);
   const plotKey = view && ready ? JSON.stringify({ ...query, cols: plotCols }) : "";
-  const search = useLoad(`search:${plotKey}`, async () => plotKey ? await searchValues({ ...query, cols: plotCols }) : undefined, ["track."]);
+  const search = useLoad(`search:${plotKey}`, async () => plotKey ? await searchValues({ ...query, cols: plotCols }) : undefined);
   const kept = useRef<Search | null>(null);
   if (search.data) kept.current = search.data;
   const drawn = view ? search.data ?? kept.current ?? undefined : undefined;
