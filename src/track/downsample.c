@@ -34,10 +34,10 @@ struct line {
 };
 
 struct ema {
-    double keep, mean, weight;
+    double keep, mean, weight, share;
 };
 
-static int64_t
+static inline int64_t
 axis_of(const struct slw_point *p, enum slw_thin_axis axis, int64_t origin_ms)
 {
     if (axis == SLW_THIN_STEP)
@@ -176,11 +176,13 @@ line_end(struct line *l, struct slw_thin_line *out)
 static double
 ema_next(struct ema *e, double v)
 {
-    e->weight = e->weight * e->keep + (1 - e->keep);
-    double share = (1 - e->keep) / e->weight;
+    double weight = e->weight * e->keep + (1 - e->keep);
+    if (weight != e->weight) /* soon it is 1, for good */
+        e->share = (1 - e->keep) / weight;
+    e->weight = weight;
     double step = v - e->mean;
-    e->mean = isfinite(step) ? e->mean + share * step
-                             : e->mean * (1 - share) + share * v;
+    e->mean = isfinite(step) ? e->mean + e->share * step
+                             : e->mean * (1 - e->share) + e->share * v;
     return e->mean;
 }
 
@@ -266,7 +268,7 @@ slw_track_thin(const struct slw_point *points, size_t count,
 {
     struct slw_thin t = {.total = count};
     struct line raw, smooth = {0};
-    int64_t origin_ms = INT64_MAX;
+    int64_t origin_ms = INT64_MAX, was = 0;
     bool sorted = true;
     int (*order)(const void *, const void *) =
         opt->axis == SLW_THIN_STEP ? by_step : by_time;
@@ -277,11 +279,14 @@ slw_track_thin(const struct slw_point *points, size_t count,
                 origin_ms = points[i].at_ms;
     for (size_t i = 0; i < count; i++) {
         int64_t x = axis_of(&points[i], opt->axis, origin_ms);
-        sorted = sorted && (!i || order(&points[i - 1], &points[i]) <= 0);
+        if (i &&
+            (x < was || (x == was && order(&points[i - 1], &points[i]) > 0)))
+            sorted = false;
         if (!i || x < t.x_min)
             t.x_min = x;
         if (!i || x > t.x_max)
             t.x_max = x;
+        was = x;
     }
     line_init(&raw, opt, &t, a);
     if (raw.lo > raw.hi) { /* a range that is open and lies elsewhere */

@@ -104,7 +104,7 @@ test("the comparison shows only what differs, all on demand", async () => {
   await page.done();
 });
 
-test("twenty runs: six have a colour, which ones is chosen and in the address", async () => {
+test("eight runs: six have a colour, which ones is chosen and in the address", async () => {
   const more = [];
   for (let k = 0; k < 5; k++) more.push(...await trainings(PLOTS, 200, 1));
   const page = await open({ url: PLOTS, path: `/runs/compare?ids=${[...ids, ...more].join(",")}` });
@@ -181,7 +181,7 @@ test("scatter: axes and colour are chosen; a rectangle reduces the table; a dot 
   await page.getByRole("group", { name: /^Scatter of 60 runs/ }).waitFor();
   await page.getByLabel("across", { exact: true }).selectOption("params.rate");
   await page.getByLabel("up", { exact: true }).selectOption("metrics.mae");
-  await page.getByLabel("colour").selectOption("params.kind");
+  await page.getByLabel("colour", { exact: true }).selectOption("params.kind");
   const plot = page.getByRole("group", { name: /mae from 0 to 0\.98\d+ over rate from 0\.001 to 0\.06, coloured by kind/ });
   await plot.waitFor();
   for (const part of ["sx=params.rate", "sy=metrics.mae", "sc=params.kind"]) assert.ok(page.url().includes(part), part);

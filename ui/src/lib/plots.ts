@@ -28,7 +28,7 @@ export interface History {
 
 /** As many pixels as are there; fewer a curve where there are many. */
 export const pixels = (width: number, runs: number) =>
-  Math.max(40, Math.min(Math.ceil(width / 100) * 100, 4000, Math.round(2400 / Math.max(1, runs))));
+  Math.max(40, Math.min(Math.ceil(width / 100) * 100, 4000, Math.round(2000 / Math.max(1, runs))));
 
 export function historyPath(ids: string[], metric: string, d: Drawing, width: number): string {
   const p = new URLSearchParams({ metric, points: String(pixels(width, ids.length)), x: d.axis });

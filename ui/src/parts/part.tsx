@@ -14,7 +14,6 @@ function load(name: string): Signal<Module | Error | null> {
   if (!s) {
     loaded.set(name, s = signal(null));
     import(files.get(name) ?? "").then((m: Module) => { s!.value = m; }, (e) => {
-      loaded.delete(name);
       s!.value = e instanceof Error ? e : new Error(String(e));
     });
   }

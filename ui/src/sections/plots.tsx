@@ -249,7 +249,7 @@ export function Scatter(p: PlotProps) {
     } else if (near >= 0) go(href(["runs", p.search.ids[near]!]));
     setDrag(null);
   };
-  const pick = (name: string, label: string, value: string, none?: boolean) => <label>{label} <select value={value}
+  const pick = (name: string, label: string, value: string, none?: boolean) => <label>{label} <select aria-label={label} value={value}
     onChange={(e) => set({ [name]: e.currentTarget.value || (none ? "none" : null), brush: null })}>
     {none && <option value="">one colour</option>}{p.known.map((k) => <option key={k} value={k}>{k}</option>)}</select></label>;
   const log = (k: string, name: string, a: ValueAxis | undefined) => a && !a.words && <label><input type="checkbox" checked={logs.includes(k)}
