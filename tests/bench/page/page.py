@@ -31,7 +31,7 @@ def seed(server):
         server.post(BASE + "runs/log-batch", {
             "run_id": run,
             "metrics": [{"key": f"m{k}", "timestamp": 1690000000000, "step": 0,
-                         "value": (i * (7919 + 2 * k) % RUNS) / RUNS}
+                         "value": ((i + 97 * k) * 7919 % RUNS) / RUNS}
                         for k in range(COLUMNS)],
             "params": [{"key": f"p{k}", "value": str(i * (31 + k) % 97 / 10)}
                        for k in range(COLUMNS)]})

@@ -1,8 +1,5 @@
 /* What drawings of runs ask the server for, and their state in the address:
    which axis, which range, what is smoothed, which part of a search is meant. */
-import { get } from "./api";
-import type { PageOf } from "./pages";
-import type { RunQuery } from "./runs";
 import type { RunRow } from "./types";
 
 /* ---- histories ---- */
@@ -42,23 +39,11 @@ export function historyPath(ids: string[], metric: string, d: Drawing, width: nu
 /* ---- values of a search ---- */
 
 export const SEARCH_MOST = 10_000;
+export const AXES_MOST = 8;
 type Value = number | string | null;
-interface Answer { total: number; ids: string[]; names: string[]; statuses: string[]; started_at_ms: (number | null)[];
+export interface Answer { total: number; ids: string[]; names: string[]; statuses: string[]; started_at_ms: (number | null)[];
   ended_at_ms: (number | null)[]; experiment_ids: number[]; columns: Record<string, Value[]> }
 export interface Search extends Answer { row: (i: number) => RunRow }
-
-export async function searchValues(q: RunQuery): Promise<Search> {
-  const p = new URLSearchParams({ limit: String(SEARCH_MOST) });
-  for (const [k, v] of Object.entries({ q: q.q, sort: q.sort, experiment: q.experiment, cols: q.cols.join(",") })) if (v) p.set(k, v);
-  const a = await get<Answer>(`/api/v1/runs/values?${p}`);
-  const made = new Map<number, RunRow>();
-  return { ...a, row: (i) => {
-    let r = made.get(i);
-    if (!r) made.set(i, r = { id: a.ids[i]!, name: a.names[i]!, status: a.statuses[i]!, start: a.started_at_ms[i]!, end: a.ended_at_ms[i]!,
-      experiment: String(a.experiment_ids[i]), values: Object.fromEntries(Object.entries(a.columns).map(([k, v]) => [k, v[i]!])) });
-    return r;
-  } };
-}
 
 /** Those runs of a search that `keep` keeps. */
 export function only(s: Search, keep: (i: number) => boolean): Search {
@@ -66,9 +51,6 @@ export function only(s: Search, keep: (i: number) => boolean): Search {
   return { ...s, ids: of(s.ids), names: of(s.names), statuses: of(s.statuses), columns: Object.fromEntries(Object.entries(s.columns).map(([k, v]) => [k, of(v)])),
     row: (i) => s.row(at[i]!) };
 }
-
-/** Some of a search's runs as the grid wants them. */
-export const pageOf = (s: Search, picked: number[]): PageOf<RunRow> => ({ total: picked.length, rows: picked.map(s.row) });
 
 /* ---- axes of values ---- */
 

@@ -2,6 +2,7 @@
    columns, sorted and counted by the server. */
 import { get, post } from "./api";
 import type { PageOf } from "./pages";
+import { type Answer, type Search, SEARCH_MOST } from "./plots";
 import type { RunRow } from "./types";
 
 export interface RunQuery { q: string; sort: string; experiment: string; cols: string[] }
@@ -34,6 +35,20 @@ export async function runPage(query: RunQuery, offset: number, limit: number): P
   const a = await get<{ total: number; runs: NativeRun[] }>(`/api/v1/runs?${p}`);
   return { total: a.total, rows: a.runs.map((r) => ({ id: r.id, name: r.name, experiment: r.experiment_id,
     status: r.status, start: r.started_at_ms, end: r.ended_at_ms, values: r.values })) };
+}
+
+/** The same by columns, of a whole search at once. */
+export async function searchValues(q: RunQuery, most = SEARCH_MOST): Promise<Search> {
+  const p = new URLSearchParams({ limit: String(most) });
+  for (const [k, v] of Object.entries({ q: q.q, sort: q.sort, experiment: q.experiment, cols: q.cols.join(",") })) if (v) p.set(k, v);
+  const a = await get<Answer>(`/api/v1/runs/values?${p}`);
+  const made = new Map<number, RunRow>();
+  return { ...a, row: (i) => {
+    let r = made.get(i);
+    if (!r) made.set(i, r = { id: a.ids[i]!, name: a.names[i]!, status: a.statuses[i]!, start: a.started_at_ms[i]!, end: a.ended_at_ms[i]!,
+      experiment: String(a.experiment_ids[i]), values: Object.fromEntries(Object.entries(a.columns).map(([k, v]) => [k, v[i]!])) });
+    return r;
+  } };
 }
 
 /** The names of all metrics, parameters and tags. */

@@ -46,14 +46,15 @@ function Chart({ metric, runs, cursor }: { metric: string; runs: Subject[]; curs
   const data = h.data?.runs ?? kept.current;
   const series = useMemo((): Series[] => (data ?? []).map((r) => ({ id: r.id, name: runs.find((s) => s.id === r.id)?.name || r.id.slice(0, 8),
     x: r.x, y: r.y, smooth: r.smooth, breaks: r.breaks })), [data]);
-  return <Card title={metric} note={data ? notes(data) : undefined} side={<>
+  return <Card title={metric} side={<>
     <label><input type="checkbox" checked={log} aria-label={`Log axis of ${metric}`} onChange={() =>
       set({ log: (log ? d.log.filter((m) => m !== metric) : [...d.log, metric]).join(",") || null })} />log axis</label>
     <button class="sm" aria-pressed={table} aria-label={`${metric} as ${table ? "chart" : "table"}`} onClick={() => setTable(!table)}>{table ? "Chart" : "Table"}</button></>}>
     <div ref={ref} style={{ minHeight: "224px" }}>{h.failure ? <Oops failure={h.failure} again={h.again} />
       : data && seen ? <Curve title={metric} series={series} axis={d.axis} log={log} table={table} picked={d.picked} cursor={cursor}
         legend={false} range={d.range} onRange={(r: Range | null) => set({ from: r?.[0] ?? null, to: r?.[1] ?? null })} />
-        : <div class="skel" aria-busy={seen ? "true" : undefined} />}</div></Card>;
+        : <div class="skel" aria-busy={seen ? "true" : undefined} />}
+      {data && <p class="note">{notes(data)}</p>}</div></Card>;
 }
 
 /** Which run is which; of many a press picks those with a colour. */

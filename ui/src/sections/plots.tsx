@@ -4,12 +4,12 @@
    in slices, so that no frame is long. */
 import { useEffect, useMemo, useRef, useState } from "preact/hooks";
 import { count, num, plural } from "../lib/format";
-import { axisOf, type Brushes, brushesOf, brushText, list, type Search, type ValueAxis, varying, within } from "../lib/plots";
+import { AXES_MOST, axisOf, type Brushes, brushesOf, brushText, list, type Search, type ValueAxis, varying, within } from "../lib/plots";
 import { go, href, place, withQuery } from "../lib/router";
 import { colors, paper, useTheme } from "../parts/canvas";
 import { useWidth } from "../parts/size";
 
-const AXES = 8, BINS = 12, SLICE = 800;
+const BINS = 12, SLICE = 800;
 const set = (change: Record<string, string | number | null>) => go(withQuery(change), true);
 const setBrushes = (b: Brushes) => set({ brush: brushText(b) || null });
 
@@ -97,7 +97,7 @@ export function Parallel(p: PlotProps) {
   const [draft, setDraft] = useState<{ key: string; from: number; to: number } | null>(null); // while dragging, 0 to 1
   const keys = useMemo(() => {
     const asked = list(q, "axes").filter((k) => p.search.columns[k]);
-    return (asked.length ? asked : varying(p.search, p.usual)).slice(0, AXES);
+    return (asked.length ? asked : varying(p.search, p.usual)).slice(-AXES_MOST);
   }, [p.search, q.get("axes"), p.usual.join()]);
   const axes = useMemo(() => keys.map((k) => axisOf(k, p.search.columns[k]!)), [p.search, keys]);
   const brushes = useMemo(() => brushesOf(brushing ? q.get("brush") : null), [q.get("brush")]);
@@ -177,7 +177,7 @@ export function Parallel(p: PlotProps) {
         {(live || b) && <i class="sel" style={{ top: `${y(to) - T + 4 - 3}px`, height: `${y(from) - y(to) + 6}px` }} />}</div>;
     })}</div>
     {brushing && <><Says search={p.search} picked={picked} brushes={brushes} /><div class="read"><Ramp axis={score} /></div>
-      <Ranges axes={axes} brushes={brushes} /><Axes known={p.known} chosen={keys} name="axes" most={AXES} /></>}</div>;
+      <Ranges axes={axes} brushes={brushes} /><Axes known={p.known} chosen={keys} name="axes" most={AXES_MOST} /></>}</div>;
 }
 
 /* ---- scatter ---- */

@@ -7,8 +7,8 @@ import { onKeys } from "../lib/keys";
 import { lastEvent } from "../lib/live";
 import { usePages } from "../lib/pages";
 import { go, href, place, withQuery } from "../lib/router";
-import { list, type Search, searchValues } from "../lib/plots";
-import { columnNames, experiments, runPage } from "../lib/runs";
+import { AXES_MOST, list, type Search, varying } from "../lib/plots";
+import { columnNames, experiments, runPage, searchValues } from "../lib/runs";
 import type { RunRow } from "../lib/types";
 import type { Tone } from "../lib/words";
 import { Card, Command, Empty, Head, Oops, Skeleton } from "../parts/block";
@@ -79,6 +79,7 @@ function MarkedCurves({ rows, metrics }: { rows: RunRow[]; metrics: string[] }) 
     {metrics.map((m) => <option key={m}>{m}</option>)}</select></label></div><MetricCharts runs={subjects} metrics={key ? [key] : []} wide /></>;
 }
 
+const SAMPLE = 500;
 const VIEWS: [string, string][] = [["", "Table"], ["parallel", "Parallel"], ["scatter", "Scatter"]];
 
 /** What a drawing of a search begins with: parameters, then what was measured. */
@@ -103,17 +104,20 @@ export function RunList() {
   const ready = chosen.length > 0 || names.data !== undefined || !!names.failure;
   const view = VIEWS.some(([v]) => v === place.value.query.get("view")) ? place.value.query.get("view")! : "";
   const paged = usePages(JSON.stringify(query) + (ready && !view), (offset, limit) => ready && !view ? runPage(query, offset, limit) : new Promise<never>(() => {}));
-  // A drawing is of the whole search, and the table of what it keeps.
-  const usualAxes = useMemo(() => plotted(known, cols), [known, colKey]);
+  // A drawing is of the whole search, and the table of what it keeps.  Which
+  // columns vary is seen on its first runs, so that few are read of all.
+  const about = JSON.stringify({ ...query, cols: view && ready ? plotted(known, cols) : [] });
+  const first = useLoad(`first:${about}`, async () => view && ready ? await searchValues(JSON.parse(about), SAMPLE) : undefined);
+  const usualAxes = useMemo(() => first.data ? varying(first.data, JSON.parse(about).cols).slice(-AXES_MOST) : [], [first.data, about]);
   const wanted = ["axes", "sx", "sy", "sc"].flatMap((k) => list(place.value.query, k)).filter((k) => known.includes(k));
   const plotCols = [...new Set([...cols, ...wanted, ...usualAxes])].slice(0, 64);
-  const plotKey = view && ready ? JSON.stringify({ ...query, cols: plotCols }) : "";
+  const plotKey = view && first.data ? JSON.stringify({ ...query, cols: plotCols }) : "";
   const search = useLoad(`search:${plotKey}`, async () => plotKey ? await searchValues({ ...query, cols: plotCols }) : undefined);
   const kept = useRef<Search | null>(null);
   if (search.data) kept.current = search.data;
   const drawn = view ? search.data ?? kept.current ?? undefined : undefined;
   const [picked, setPicked] = useState<number[]>([]);
-  const rows = !view ? paged : { total: drawn ? picked.length : null, failure: search.failure ?? null, again: search.again, need: undefined,
+  const rows = !view ? paged : { total: drawn ? picked.length : null, failure: first.failure ?? search.failure ?? null, again: first.failure ? first.again : search.again, need: undefined,
     row: (i: number) => { const at = picked[i]; return at === undefined || !drawn || at >= drawn.ids.length ? undefined : drawn.row(at); } };
   const experimentNames = useMemo(() => new Map((exps.data ?? []).map((e) => [e.experiment_id, e.name])), [exps.data]);
   const columns = useMemo(() => columnsOf(cols, experimentNames), [colKey, experimentNames]);
@@ -163,7 +167,7 @@ export function RunList() {
     {choosing && <Chooser known={known} shown={cols} onClose={() => setChoosing(false)} />}
     {panel && sel.size > 0 && <MarkedCurves rows={marked} metrics={metrics} />}
     {drawn && drawn.ids.length > 0 && <Card title={view === "scatter" ? "Scatter" : "Parallel coordinates"}><Part name="plots">{(m: typeof import("../lazy/plots")) =>
-      view === "scatter" ? <m.Scatter search={drawn} known={plotCols} usual={usualAxes} onPicked={setPicked} />
+      view === "scatter" ? <m.Scatter search={drawn} known={known.filter((k) => !k.startsWith("tags.")).slice(0, 500)} usual={usualAxes} onPicked={setPicked} />
         : <m.Parallel search={drawn} known={known.filter((k) => !k.startsWith("tags."))} usual={usualAxes} onPicked={setPicked} />}</Part></Card>}
     {rows.total === null ? !rows.failure && <Skeleton rows={8} /> : rows.total === 0 && !q && !kind && !experiment
       ? <Card title="No run yet"><Empty>Three lines of Python log the first one:</Empty>
