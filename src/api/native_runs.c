@@ -358,8 +358,8 @@ write_history(struct slw_jw *w, struct slw_str id, const struct slw_thin *t,
               const struct slw_thin_options *o)
 {
     /* As stored, where every point of the range is there. */
-    size_t numbers = t->shown - t->nan_count - t->above_count -
-                     t->below_count - t->hidden_count;
+    size_t numbers = t->shown - t->nan_count - t->above_count - t->below_count -
+                     t->hidden_count;
     bool exact = numbers <= t->raw.count;
     slw_jw_obj(w);
     slw_jw_kstr(w, "id", id);
