@@ -52,8 +52,8 @@ export function comparedIds(q: URLSearchParams): string[] {
 }
 
 export function ComparePage() {
-  usePage([["Runs", "/runs"], ["Compare", null]]);
   const ids = comparedIds(place.value.query);
+  usePage([["Runs", "/runs"], ["Compare", null]], ids.length > 1 && ids.length <= 10 ? `slipway runs compare ${ids.map((i) => i.slice(0, 8)).join(" ")}` : "");
   const all = place.value.query.get("show") === "all", swap = place.value.query.get("swap") === "1";
   const rows = useLoad(`compare:${ids.join(",")}`, () => Promise.all(ids.map(run)), ["track."]);
   // A metric with a step behind it has a history; the others are one number.

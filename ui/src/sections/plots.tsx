@@ -9,7 +9,7 @@ import { go, href, place, withQuery } from "../lib/router";
 import { colors, paper, useTheme } from "../parts/canvas";
 import { useWidth } from "../parts/size";
 
-const BINS = 12, SLICE = 800;
+const BINS = 12, SLICE = 400;
 const set = (change: Record<string, string | number | null>) => go(withQuery(change), true);
 const setBrushes = (b: Brushes) => set({ brush: brushText(b) || null });
 
