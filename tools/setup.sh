@@ -268,7 +268,7 @@ step_duckdb() {
 
 # ---- the page -------------------------------------------------------------------------------
 
-PAGE_PACKAGES=(@esbuild/linux-x64 preact @preact/signals @preact/signals-core uplot)
+PAGE_PACKAGES=(@esbuild/linux-x64 preact @preact/signals @preact/signals-core)
 PAGE_TEST_PACKAGES=(@typescript/typescript-linux-x64 playwright-core axe-core)
 
 # step_npm STEP WHAT PACKAGE…: the packages unpacked where programs look for them,
@@ -297,7 +297,7 @@ step_npm() {
     say "  unpacked to .deps/ui ($(size_of "$deps/ui"))."
 }
 
-step_page() { step_npm page "esbuild, Preact and uPlot, of which the page is built" "${PAGE_PACKAGES[@]}"; }
+step_page() { step_npm page "esbuild and Preact, of which the page is built" "${PAGE_PACKAGES[@]}"; }
 step_page_test() {
     step_npm pagetest "TypeScript, Playwright and axe, which check the page" "${PAGE_TEST_PACKAGES[@]}"
     step_tools # Playwright runs in its Node

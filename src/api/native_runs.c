@@ -1,106 +1,66 @@
-/* native_runs.c -- one run with all that belongs to it, and several runs side
- * by side.
- *
- * A comparison is a table turned on its side: columns are runs, rows are what
- * they logged.  Every value becomes a cell (kind, key, run); sorted, the cells
- * of a row are neighbours.  All runs are read in one snapshot. */
+/* native_runs.c -- what the web page's tables and drawings of runs are made of:
+ * pages of rows with the columns asked for only, the same of a whole search by
+ * columns (scatter, parallel coordinates), and histories of a metric thinned
+ * to what a drawing of so many pixels shows.  Every answer is bounded. */
 #include "api/api_internal.h"
 #include "api/routes.h"
-#include "registry/registry.h"
 #include "track/track.h"
 
 #include <math.h>
-#include <stdlib.h>
 
-#define COMPARE_MAX 50
-#define VERSION_SHOWN 20
+#define HISTORY_RUN_MAX 100  /* runs in one answer of histories */
+#define VALUES_RUN_MAX 10000 /* runs in one answer of values */
+#define DIGITS 9             /* of a value where points were put together */
 
-/* ---- which run ---- */
+/* ---- rows ---- */
 
 static enum slw_rc
-no_run(struct slw_str ref, struct slw_err *err)
+columns_of(struct slw_http_req *req, struct slw_str *out, size_t *out_count,
+           struct slw_err *err)
 {
-    return slw_fail(err, SLW_NOT_FOUND, "%.*s was not made by a run",
-                    SLW_FMT(slw_track_cut(ref, 100)));
-}
-
-/* What follows models:/ -- NAME@ALIAS, NAME/VERSION, NAME/STAGE, NAME/latest,
- * or the id of a logged model. */
-static enum slw_rc
-find_by_model(struct slw_tx *tx, struct slw_str ref, struct slw_str rest,
-              struct slw_arena *a, struct slw_str *out_id, struct slw_err *err)
-{
-    struct slw_version v;
-    struct slw_str name, what;
-    const bool at = slw_str_cut(rest, '@', &name, &what);
-    if (!at && !slw_str_cut(rest, '/', &name, &what)) {
-        struct slw_logged_model m;
-        TRY(slw_track_logged_get(tx, rest, false, a, &m, err));
-        if (!m.source_run_id.len)
-            return no_run(ref, err);
-        *out_id = m.source_run_id;
-        return SLW_OK;
-    }
-    struct slw_version *latest = NULL;
+    struct slw_str rest = slw_http_query(req, "cols"), one;
     size_t count = 0;
-    struct slw_err ignored;
-    if (!at && slw_registry_version_latest(tx, name, &what, 1, a, &latest,
-                                           &count, &ignored) == SLW_OK) {
-        if (count == 0)
-            return slw_fail(err, SLW_NOT_FOUND,
-                            "no version of '%.*s' is in stage %.*s",
-                            SLW_FMT(name), SLW_FMT(what));
-        v = latest[0];
-    } else {
-        TRY(slw_registry_version_find(tx, name, what, a, &v, err));
+    while (rest.len) {
+        slw_str_cut(rest, ',', &one, &rest);
+        one = slw_str_trim(one);
+        if (!one.len)
+            continue;
+        if (count == SLW_RUN_COLUMN_MAX)
+            return slw_fail(err, SLW_INVALID, "at most %d columns at once",
+                            SLW_RUN_COLUMN_MAX);
+        out[count++] = one;
     }
-    if (!v.run_id.len)
-        return no_run(ref, err);
-    *out_id = v.run_id;
+    *out_count = count;
     return SLW_OK;
 }
 
+/* "-metrics.mae" is "metrics.`mae` DESC"; an attribute stands alone. */
 static enum slw_rc
-run_find(struct slw_tx *tx, struct slw_str ref, struct slw_arena *a,
-         struct slw_run_full *out, struct slw_err *err)
+order_of(struct slw_http_req *req, struct slw_str *out, struct slw_err *err)
 {
-    struct slw_str id = {"", 0}, rest = ref;
-    if (slw_str_starts(ref, "models:/")) {
-        rest = (struct slw_str){ref.ptr + 8, ref.len - 8};
-        TRY(find_by_model(tx, ref, rest, a, &id, err));
-    } else {
-        if (slw_str_starts(ref, "runs:/")) {
-            struct slw_str tail;
-            rest = (struct slw_str){ref.ptr + 6, ref.len - 6};
-            slw_str_cut(rest, '/', &rest, &tail);
-        }
-        TRY(slw_track_run_find(tx, rest, a, &id, err));
+    struct slw_str sort = slw_http_query(req, "sort"), kind, name;
+    if (!sort.len)
+        sort = SLW_STR("-start_time");
+    bool down = sort.ptr[0] == '-';
+    if (down)
+        sort = (struct slw_str){sort.ptr + 1, sort.len - 1};
+    if (!slw_str_cut(sort, '.', &kind, &name)) {
+        kind = SLW_STR("attributes");
+        name = sort;
     }
-    return slw_track_run_full(tx, id, a, out, err);
+    if (!name.len || memchr(name.ptr, '`', name.len))
+        return slw_fail(err, SLW_INVALID,
+                        "sort names a column as metrics.NAME or an attribute "
+                        "as start_time, '-' before it for descending");
+    *out = slw_arena_printf(req->arena, "%.*s.`%.*s` %s", SLW_FMT(kind),
+                            SLW_FMT(name), down ? "DESC" : "ASC");
+    return SLW_OK;
 }
 
-static struct slw_str
-tag_of(const struct slw_run_full *r, const char *key)
-{
-    for (size_t i = 0; i < r->tag_count; i++)
-        if (slw_str_eqz(r->tags[i].key, key))
-            return r->tags[i].value;
-    return SLW_STR("");
-}
-
-static struct slw_str
-context_of(const struct slw_input *in)
-{
-    for (size_t i = 0; i < in->tag_count; i++)
-        if (slw_str_eqz(in->tags[i].key, "mlflow.data.context"))
-            return in->tags[i].value;
-    return SLW_STR("");
-}
-
+/* 0 is a time not known yet. */
 static void
-kopt_ms(struct slw_jw *w, const char *key, int64_t ms)
+write_time(struct slw_jw *w, int64_t ms)
 {
-    slw_jw_key(w, key);
     if (ms)
         slw_jw_i64(w, ms);
     else
@@ -108,443 +68,373 @@ kopt_ms(struct slw_jw *w, const char *key, int64_t ms)
 }
 
 static void
-kid(struct slw_jw *w, const char *key, int64_t id)
+write_run_value(struct slw_jw *w, const struct slw_run_value *v)
 {
-    char text[24];
-    snprintf(text, sizeof text, "%lld", (long long)id);
-    slw_jw_kz(w, key, text);
-}
-
-/* The head of a run, open for more. */
-static enum slw_rc
-write_head(struct slw_tx *tx, const struct slw_run *r, struct slw_arena *a,
-           struct slw_jw *w, struct slw_err *err)
-{
-    struct slw_experiment e;
-    TRY(slw_track_experiment_get(tx, r->experiment_id, a, &e, err));
-    slw_jw_obj(w);
-    slw_jw_kstr(w, "id", r->id);
-    slw_jw_kstr(w, "name", r->name);
-    kid(w, "experiment_id", r->experiment_id);
-    slw_jw_kstr(w, "experiment", e.name);
-    slw_jw_kz(w, "status", slw_run_status_name(r->status));
-    slw_jw_ki64(w, "started_at_ms", r->start_ms);
-    kopt_ms(w, "ended_at_ms", r->end_ms);
-    return SLW_OK;
-}
-
-/* ---- one run ---- */
-
-static int
-metric_compare(const void *va, const void *vb)
-{
-    const struct slw_metric *a = va, *b = vb;
-    return slw_str_cmp(a->key, b->key);
-}
-
-static int
-kv_compare(const void *va, const void *vb)
-{
-    const struct slw_kv *a = va, *b = vb;
-    return slw_str_cmp(a->key, b->key);
+    if (v->kind == SLW_RUN_VALUE_NUMBER)
+        slw_jw_f64(w, v->number);
+    else
+        slw_jw_str(w, v->text);
 }
 
 static void
-write_kvs(struct slw_jw *w, const char *name, struct slw_kv *kv, size_t count)
+write_run_row(struct slw_jw *w, const struct slw_run_row *r,
+              const struct slw_str *columns, size_t column_count)
 {
-    if (count)
-        qsort(kv, count, sizeof *kv, kv_compare);
-    slw_jw_key(w, name);
     slw_jw_obj(w);
-    for (size_t i = 0; i < count; i++) {
-        slw_jw_keys(w, kv[i].key);
-        slw_jw_str(w, kv[i].value);
+    slw_jw_kstr(w, "id", r->run.id);
+    slw_jw_kstr(w, "name", r->run.name);
+    slw_jw_key(w, "experiment_id");
+    char text[24];
+    snprintf(text, sizeof text, "%lld", (long long)r->run.experiment_id);
+    slw_jw_z(w, text);
+    slw_jw_kz(w, "status", slw_run_status_name(r->run.status));
+    slw_jw_ki64(w, "started_at_ms", r->run.start_ms);
+    slw_jw_key(w, "ended_at_ms");
+    write_time(w, r->run.end_ms);
+    slw_jw_key(w, "values"); /* absent: the run has none */
+    slw_jw_obj(w);
+    for (size_t i = 0; i < column_count; i++) {
+        if (r->values[i].kind == SLW_RUN_VALUE_NONE)
+            continue;
+        slw_jw_keys(w, columns[i]);
+        write_run_value(w, &r->values[i]);
     }
+    slw_jw_obj_end(w);
     slw_jw_obj_end(w);
 }
 
-static void
-write_metrics(struct slw_jw *w, struct slw_metric *m, size_t count)
-{
-    if (count)
-        qsort(m, count, sizeof *m, metric_compare);
-    slw_jw_key(w, "metrics");
-    slw_jw_arr(w);
-    for (size_t i = 0; i < count; i++) {
-        slw_jw_obj(w);
-        slw_jw_kstr(w, "key", m[i].key);
-        slw_jw_kf64(w, "value", m[i].value);
-        slw_jw_ki64(w, "step", m[i].step);
-        slw_jw_ki64(w, "at_ms", m[i].at_ms);
-        slw_jw_obj_end(w);
-    }
-    slw_jw_arr_end(w);
-}
-
-static void
-write_links(struct slw_jw *w, const char *name,
-            const struct slw_model_link *links, size_t count)
-{
-    slw_jw_key(w, name);
-    slw_jw_arr(w);
-    for (size_t i = 0; i < count; i++) {
-        slw_jw_obj(w);
-        slw_jw_kstr(w, "model_id", links[i].model_id);
-        slw_jw_ki64(w, "step", links[i].step);
-        slw_jw_obj_end(w);
-    }
-    slw_jw_arr_end(w);
-}
-
-static void
-write_inputs(struct slw_jw *w, const struct slw_run_full *r)
-{
-    slw_jw_key(w, "inputs");
-    slw_jw_arr(w);
-    for (size_t i = 0; i < r->input_count; i++) {
-        const struct slw_input *in = &r->inputs[i];
-        slw_jw_obj(w);
-        slw_jw_kstr(w, "name", in->name);
-        slw_jw_kstr(w, "digest", in->digest);
-        slw_jw_kstr(w, "context", context_of(in));
-        slw_jw_kstr(w, "source_type", in->source_type);
-        slw_jw_kstr(w, "source", in->source);
-        slw_jw_obj_end(w);
-    }
-    slw_jw_arr_end(w);
-}
-
-/* Versions that were registered from the run. */
 static enum slw_rc
-write_versions(struct slw_tx *tx, struct slw_str id, struct slw_arena *a,
-               struct slw_jw *w, struct slw_err *err)
+query_of(struct slw_http_req *req, int64_t limit_max, struct slw_track_query *q,
+         int64_t *experiment, struct slw_str *order, struct slw_err *err)
 {
-    struct slw_version *versions = NULL;
-    size_t count = 0;
-    bool more = false;
-    const struct slw_track_query q = {
-        .filter = slw_arena_printf(a, "run_id = '%.*s'", SLW_FMT(id)),
-        .limit = VERSION_SHOWN};
-    TRY(slw_registry_version_search(tx, &q, a, &versions, &count, &more, err));
-    slw_jw_key(w, "versions");
-    slw_jw_arr(w);
-    for (size_t i = 0; i < count; i++) {
-        slw_jw_obj(w);
-        slw_jw_kstr(w, "model", versions[i].model);
-        slw_jw_ki64(w, "version", versions[i].version);
-        slw_jw_obj_end(w);
-    }
-    slw_jw_arr_end(w);
+    struct api_page page;
+    struct slw_str filter = slw_http_query(req, "q");
+    struct slw_str of = slw_http_query(req, "experiment");
+    struct slw_str deleted = slw_http_query(req, "deleted");
+    TRY(api_page_of(req, 100, limit_max, &page, err));
+    TRY(order_of(req, order, err));
+    *q = (struct slw_track_query){.filter = filter.ptr ? filter : SLW_STR(""),
+                                  .order_by = order,
+                                  .order_count = 1,
+                                  .view = slw_str_eqz(deleted, "true")
+                                              ? SLW_VIEW_DELETED
+                                              : SLW_VIEW_ACTIVE,
+                                  .offset = page.offset,
+                                  .limit = page.limit,
+                                  .every_experiment = !of.len};
+    if (!of.len)
+        return SLW_OK;
+    TRY(slw_str_i64(of, experiment, err));
+    q->experiment_ids = experiment;
+    q->experiment_count = 1;
     return SLW_OK;
 }
 
 enum slw_rc
-api_runs_show(struct slw_http_req *req, struct slw_http_res *res,
+api_runs_list(struct slw_http_req *req, struct slw_http_res *res,
               struct slw_err *err)
 {
     struct slw_api *api = req->app;
-    struct slw_str ref = slw_http_query(req, "run");
-    struct slw_run_full r;
-    struct slw_jw w;
-    if (!ref.len)
-        return slw_fail(err, SLW_INVALID,
-                        "run= names a run: its id, the beginning of it, its "
-                        "name, or models:/NAME@ALIAS");
+    struct slw_str columns[SLW_RUN_COLUMN_MAX], order;
+    size_t column_count = 0, count = 0;
+    int64_t experiment = 0, total = 0;
+    struct slw_track_query q;
+    struct slw_run_row *rows = NULL;
+    TRY(columns_of(req, columns, &column_count, err));
+    TRY(query_of(req, 1000, &q, &experiment, &order, err));
     SLW_AUTO(slw_tx, tx);
     TRY(slw_tx_read(&tx, api->store, err));
-    TRY(run_find(&tx, ref, req->arena, &r, err));
+    TRY(slw_track_run_rows(&tx, &q, columns, column_count, req->arena, &rows,
+                           &count, &total, err));
+    struct slw_jw w;
     slw_jw_init(&w, &res->body);
     w.nan_as_text = true;
     slw_jw_obj(&w);
-    slw_jw_key(&w, "run");
-    TRY(write_head(&tx, &r.run, req->arena, &w, err));
-    slw_jw_kstr(&w, "user", r.run.user);
-    slw_jw_kstr(&w, "artifact_uri", r.run.artifact_uri);
-    slw_jw_kbool(&w, "deleted", r.run.deleted);
-    write_kvs(&w, "params", r.params, r.param_count);
-    write_metrics(&w, r.metrics, r.metric_count);
-    write_kvs(&w, "tags", r.tags, r.tag_count);
-    write_inputs(&w, &r);
-    write_links(&w, "model_inputs", r.model_inputs, r.model_input_count);
-    write_links(&w, "outputs", r.model_outputs, r.model_output_count);
-    TRY(write_versions(&tx, r.run.id, req->arena, &w, err));
-    slw_jw_obj_end(&w);
+    slw_jw_key(&w, "runs");
+    slw_jw_arr(&w);
+    for (size_t i = 0; i < count; i++)
+        write_run_row(&w, &rows[i], columns, column_count);
+    slw_jw_arr_end(&w);
+    slw_jw_ki64(&w, "total", total);
+    slw_jw_ki64(&w, "offset", (int64_t)q.offset);
     slw_jw_obj_end(&w);
     return SLW_OK;
 }
 
-/* ---- several ---- */
+enum slw_rc
+api_runs_columns(struct slw_http_req *req, struct slw_http_res *res,
+                 struct slw_err *err)
+{
+    struct slw_api *api = req->app;
+    struct slw_str *names = NULL;
+    size_t limit = 0, count = 0;
+    TRY(api_limit(req, 500, 5000, &limit, err));
+    SLW_AUTO(slw_tx, tx);
+    TRY(slw_tx_read(&tx, api->store, err));
+    TRY(slw_track_run_columns(&tx, limit, req->arena, &names, &count, err));
+    api_names_answer(res, "columns", names, count);
+    return SLW_OK;
+}
 
-enum cell_kind { ATTRIBUTE, DATASET, PARAM, METRIC, TAG };
-static const char *const KIND_NAMES[] = {[ATTRIBUTE] = "attribute",
-                                         [DATASET] = "dataset",
-                                         [PARAM] = "param",
-                                         [METRIC] = "metric",
-                                         [TAG] = "tag"};
+/* ---- a whole search, by columns ---- */
 
-struct cell {
-    enum cell_kind kind;
-    int place; /* attributes keep their order */
-    struct slw_str key;
-    size_t run, serial;
-    bool is_number;
-    double number;
-    struct slw_str text;
-};
-struct cells {
-    struct slw_arena *arena;
-    struct cell *items;
-    size_t count, cap;
-};
+/* One text of every run. */
+static void
+write_texts(struct slw_jw *w, const char *key, const struct slw_run_row *rows,
+            size_t count, struct slw_str (*text)(const struct slw_run_row *))
+{
+    slw_jw_key(w, key);
+    slw_jw_arr(w);
+    for (size_t i = 0; i < count; i++)
+        slw_jw_str(w, text(&rows[i]));
+    slw_jw_arr_end(w);
+}
+
+static struct slw_str
+id_of(const struct slw_run_row *r)
+{
+    return r->run.id;
+}
+
+static struct slw_str
+name_of(const struct slw_run_row *r)
+{
+    return r->run.name;
+}
+
+static struct slw_str
+status_of(const struct slw_run_row *r)
+{
+    return slw_str_of(slw_run_status_name(r->run.status));
+}
 
 static void
-put(struct cells *c, struct cell one)
+write_times(struct slw_jw *w, const struct slw_run_row *rows, size_t count)
 {
-    c->items =
-        slw_arena_grow(c->arena, c->items, sizeof *c->items, c->count, &c->cap);
-    one.serial = c->count;
-    c->items[c->count++] = one;
+    slw_jw_key(w, "started_at_ms");
+    slw_jw_arr(w);
+    for (size_t i = 0; i < count; i++)
+        write_time(w, rows[i].run.start_ms);
+    slw_jw_arr_end(w);
+    slw_jw_key(w, "ended_at_ms");
+    slw_jw_arr(w);
+    for (size_t i = 0; i < count; i++)
+        write_time(w, rows[i].run.end_ms);
+    slw_jw_arr_end(w);
+    slw_jw_key(w, "experiment_ids");
+    slw_jw_arr(w);
+    for (size_t i = 0; i < count; i++)
+        slw_jw_i64(w, rows[i].run.experiment_id);
+    slw_jw_arr_end(w);
 }
 
-static void
-put_attribute(struct cells *c, size_t run, int place, const char *key,
-              struct slw_str text)
+enum slw_rc
+api_runs_values(struct slw_http_req *req, struct slw_http_res *res,
+                struct slw_err *err)
 {
-    if (text.len)
-        put(c, (struct cell){.kind = ATTRIBUTE,
-                             .place = place,
-                             .key = slw_str_of(key),
-                             .run = run,
-                             .text = text});
+    struct slw_api *api = req->app;
+    struct slw_str columns[SLW_RUN_COLUMN_MAX], order;
+    size_t column_count = 0, count = 0;
+    int64_t experiment = 0, total = 0;
+    struct slw_track_query q;
+    struct slw_run_row *rows = NULL;
+    TRY(columns_of(req, columns, &column_count, err));
+    TRY(query_of(req, VALUES_RUN_MAX, &q, &experiment, &order, err));
+    SLW_AUTO(slw_tx, tx);
+    TRY(slw_tx_read(&tx, api->store, err));
+    TRY(slw_track_run_rows(&tx, &q, columns, column_count, req->arena, &rows,
+                           &count, &total, err));
+    struct slw_jw w;
+    slw_jw_init(&w, &res->body);
+    w.nan_as_text = true;
+    slw_jw_obj(&w);
+    slw_jw_ki64(&w, "total", total);
+    slw_jw_ki64(&w, "offset", (int64_t)q.offset);
+    write_texts(&w, "ids", rows, count, id_of);
+    write_texts(&w, "names", rows, count, name_of);
+    write_texts(&w, "statuses", rows, count, status_of);
+    write_times(&w, rows, count);
+    slw_jw_key(&w, "columns"); /* null: the run has none */
+    slw_jw_obj(&w);
+    for (size_t c = 0; c < column_count; c++) {
+        slw_jw_keys(&w, columns[c]);
+        slw_jw_arr(&w);
+        for (size_t i = 0; i < count; i++)
+            if (rows[i].values[c].kind == SLW_RUN_VALUE_NONE)
+                slw_jw_null(&w);
+            else
+                write_run_value(&w, &rows[i].values[c]);
+        slw_jw_arr_end(&w);
+    }
+    slw_jw_obj_end(&w);
+    slw_jw_obj_end(&w);
+    return slw_buf_check(&res->body, err);
 }
 
-/* Tags that people set; of MLflow's own only what says where the code was. */
-static bool
-tag_matters(struct slw_str key)
-{
-    return !slw_str_starts(key, "mlflow.");
-}
+/* ---- histories ---- */
+
+static const char *const AXES[] = {[SLW_THIN_STEP] = "step",
+                                   [SLW_THIN_TIME] = "time",
+                                   [SLW_THIN_RELATIVE] = "relative"};
 
 static enum slw_rc
-put_run(struct cells *c, struct slw_tx *tx, const struct slw_run_full *r,
-        size_t run, struct slw_err *err)
+thin_options_of(struct slw_http_req *req, struct slw_thin_options *out,
+                struct slw_err *err)
 {
-    struct slw_experiment e;
-    TRY(slw_track_experiment_get(tx, r->run.experiment_id, c->arena, &e, err));
-    put_attribute(c, run, 0, "experiment", e.name);
-    put_attribute(c, run, 1, "status",
-                  slw_str_of(slw_run_status_name(r->run.status)));
-    put_attribute(c, run, 2, "user", r->run.user);
-    put_attribute(c, run, 3, "source", tag_of(r, "mlflow.source.name"));
-    put_attribute(c, run, 4, "commit", tag_of(r, "mlflow.source.git.commit"));
-    put_attribute(c, run, 5, "parent", tag_of(r, "mlflow.parentRunId"));
-    if (r->run.end_ms)
-        put(c, (struct cell){
-                   .kind = ATTRIBUTE,
-                   .place = 6,
-                   .key = SLW_STR("duration_s"),
-                   .run = run,
-                   .is_number = true,
-                   .number = (double)(r->run.end_ms - r->run.start_ms) * 1e-3});
-    for (size_t i = 0; i < r->input_count; i++)
-        put(c, (struct cell){.kind = DATASET,
-                             .key = r->inputs[i].name,
-                             .run = run,
-                             .text = r->inputs[i].digest});
-    for (size_t i = 0; i < r->param_count; i++)
-        put(c, (struct cell){.kind = PARAM,
-                             .key = r->params[i].key,
-                             .run = run,
-                             .text = r->params[i].value});
-    for (size_t i = 0; i < r->metric_count; i++)
-        put(c, (struct cell){.kind = METRIC,
-                             .key = r->metrics[i].key,
-                             .run = run,
-                             .is_number = true,
-                             .number = r->metrics[i].value});
-    for (size_t i = 0; i < r->tag_count; i++)
-        if (tag_matters(r->tags[i].key))
-            put(c, (struct cell){.kind = TAG,
-                                 .key = r->tags[i].key,
-                                 .run = run,
-                                 .text = r->tags[i].value});
+    struct slw_thin_options o = {0};
+    struct slw_str axis = slw_http_query(req, "x");
+    struct slw_str log = slw_http_query(req, "log");
+    struct slw_str smooth = slw_http_query(req, "smooth");
+    int64_t points = 0;
+    size_t i = 0;
+    while (axis.len && i < SLW_ARRAY_LEN(AXES) && !slw_str_eqz(axis, AXES[i]))
+        i++;
+    if (i == SLW_ARRAY_LEN(AXES))
+        return slw_fail(err, SLW_INVALID, "x is step, time or relative");
+    o.axis = (enum slw_thin_axis)i;
+    o.log = slw_str_eqz(log, "1") || slw_str_eqz(log, "true");
+    if (log.len && !o.log && !slw_str_eqz(log, "0") &&
+        !slw_str_eqz(log, "false"))
+        return slw_fail(err, SLW_INVALID, "log is true or false");
+    if (smooth.len)
+        TRY(slw_str_f64(smooth, &o.smooth, err));
+    TRY(slw_http_query_i64(req, "points", 400, &points, err));
+    if (points < 1 || points > SLW_THIN_BUCKET_MAX)
+        return slw_fail(err, SLW_INVALID, "points must be 1 to %d",
+                        SLW_THIN_BUCKET_MAX);
+    o.bucket_count = (size_t)points;
+    TRY(slw_http_query_i64(req, "from", INT64_MIN, &o.from, err));
+    TRY(slw_http_query_i64(req, "to", INT64_MAX, &o.to, err));
+    *out = o;
     return SLW_OK;
 }
 
-/* By row: kind, place, key. */
-static int
-row_compare(const struct cell *a, const struct cell *b)
-{
-    if (a->kind != b->kind)
-        return a->kind < b->kind ? -1 : 1;
-    if (a->place != b->place)
-        return a->place < b->place ? -1 : 1;
-    return slw_str_cmp(a->key, b->key);
-}
-
-static int
-cell_compare(const void *va, const void *vb)
-{
-    const struct cell *a = va, *b = vb;
-    int row = row_compare(a, b);
-    if (row)
-        return row;
-    if (a->run != b->run)
-        return a->run < b->run ? -1 : 1;
-    return a->serial < b->serial ? -1 : a->serial > b->serial;
-}
-
-static bool
-same_value(const struct cell *a, const struct cell *b)
-{
-    if (!a || !b)
-        return a == b;
-    if (!a->is_number)
-        return slw_str_eq(a->text, b->text);
-    return a->number == b->number || (isnan(a->number) && isnan(b->number));
-}
-
-/* The cells of a row by run; several of one run (a dataset twice, in two
- * versions) become one. */
-static size_t
-row_take(struct cells *c, size_t from, struct cell **row, size_t run_count)
-{
-    size_t at = from;
-    memset(row, 0, run_count * sizeof(struct cell *));
-    for (; at < c->count; at++) {
-        struct cell *one = &c->items[at];
-        if (row_compare(&c->items[from], one) != 0)
-            break;
-        if (row[one->run] && !slw_str_eq(row[one->run]->text, one->text))
-            row[one->run]->text = slw_arena_printf(c->arena, "%.*s + %.*s",
-                                                   SLW_FMT(row[one->run]->text),
-                                                   SLW_FMT(one->text));
-        else if (!row[one->run])
-            row[one->run] = one;
-    }
-    return at;
-}
-
 static void
-write_number(struct slw_jw *w, bool known, double v)
+write_value(struct slw_jw *w, double v, bool exact)
 {
-    if (known)
+    char text[32];
+    if (exact) {
         slw_jw_f64(w, v);
-    else
-        slw_jw_null(w);
+        return;
+    }
+    snprintf(text, sizeof text, "%.*g", DIGITS, v);
+    slw_jw_raw(w, slw_str_of(text));
 }
 
-/* How far each run's number is from the first's. */
 static void
-write_deltas(struct slw_jw *w, struct cell *const *row, size_t run_count)
+write_line(struct slw_jw *w, const struct slw_thin_line *line, bool exact)
 {
-    const struct cell *first = row[0];
-    slw_jw_key(w, "delta");
+    slw_jw_key(w, "x");
     slw_jw_arr(w);
-    for (size_t i = 0; i < run_count; i++)
-        write_number(w,
-                     i && first && row[i] && isfinite(first->number) &&
-                         isfinite(row[i]->number),
-                     first && row[i] ? row[i]->number - first->number : 0);
+    for (size_t i = 0; i < line->count; i++)
+        slw_jw_i64(w, line->points[i].x);
     slw_jw_arr_end(w);
-    slw_jw_key(w, "relative"); /* a share: 0.1 is 10 % more */
+    slw_jw_key(w, "y");
     slw_jw_arr(w);
-    for (size_t i = 0; i < run_count; i++) {
-        const bool known = i && first && row[i] && isfinite(first->number) &&
-                           isfinite(row[i]->number) && first->number != 0;
-        write_number(
-            w, known,
-            known ? (row[i]->number - first->number) / fabs(first->number) : 0);
+    for (size_t i = 0; i < line->count; i++)
+        write_value(w, line->points[i].y, exact);
+    slw_jw_arr_end(w);
+}
+
+static void
+write_breaks(struct slw_jw *w, const struct slw_thin *t)
+{
+    slw_jw_key(w, "breaks");
+    slw_jw_arr(w);
+    for (size_t i = 0; i < t->break_count; i++) {
+        const struct slw_thin_break *b = &t->breaks[i];
+        slw_jw_arr(w);
+        slw_jw_i64(w, b->x);
+        slw_jw_i64(w, (int64_t)b->nan_count);
+        slw_jw_i64(w, (int64_t)b->above_count);
+        slw_jw_i64(w, (int64_t)b->below_count);
+        slw_jw_arr_end(w);
     }
     slw_jw_arr_end(w);
 }
 
 static void
-write_row(struct slw_jw *w, struct cell *const *row, const struct cell *any,
-          size_t run_count)
+write_history(struct slw_jw *w, struct slw_str id, const struct slw_thin *t,
+              const struct slw_thin_options *o)
 {
-    bool differs = false;
+    /* As stored, where every point of the range is there. */
+    size_t numbers = t->shown - t->nan_count - t->above_count - t->below_count -
+                     t->hidden_count;
+    bool exact = numbers <= t->raw.count;
     slw_jw_obj(w);
-    slw_jw_kz(w, "kind", KIND_NAMES[any->kind]);
-    slw_jw_kstr(w, "key", any->key);
-    slw_jw_key(w, "values");
-    slw_jw_arr(w);
-    for (size_t i = 0; i < run_count; i++) {
-        differs = differs || !same_value(row[0], row[i]);
-        if (!row[i])
-            slw_jw_null(w);
-        else if (row[i]->is_number)
-            slw_jw_f64(w, row[i]->number);
-        else
-            slw_jw_str(w, row[i]->text);
+    slw_jw_kstr(w, "id", id);
+    slw_jw_ki64(w, "total", (int64_t)t->total);
+    slw_jw_ki64(w, "shown", (int64_t)t->shown);
+    slw_jw_ki64(w, "nan", (int64_t)t->nan_count);
+    slw_jw_ki64(w, "above", (int64_t)t->above_count);
+    slw_jw_ki64(w, "below", (int64_t)t->below_count);
+    slw_jw_ki64(w, "hidden", (int64_t)t->hidden_count);
+    slw_jw_ki64(w, "from", t->x_min);
+    slw_jw_ki64(w, "to", t->x_max);
+    write_line(w, &t->raw, exact);
+    if (o->smooth > 0) {
+        slw_jw_key(w, "smooth");
+        slw_jw_obj(w);
+        write_line(w, &t->smooth, false);
+        slw_jw_obj_end(w);
     }
-    slw_jw_arr_end(w);
-    slw_jw_kbool(w, "differs", differs);
-    if (any->is_number)
-        write_deltas(w, row, run_count);
+    write_breaks(w, t);
     slw_jw_obj_end(w);
 }
 
 static enum slw_rc
-refs_of(struct slw_http_req *req, struct slw_str out[COMPARE_MAX],
-        size_t *out_count, struct slw_err *err)
+history_runs_of(struct slw_http_req *req, struct slw_str *out,
+                size_t *out_count, struct slw_err *err)
 {
     struct slw_str key, value;
     size_t count = 0;
     for (size_t i = 0; slw_http_query_at(req, i, &key, &value); i++) {
         if (!slw_str_eqz(key, "run"))
             continue;
-        if (count == COMPARE_MAX)
-            return slw_fail(err, SLW_INVALID, "at most %d runs are compared",
-                            COMPARE_MAX);
-        if (!value.len)
-            return slw_fail(err, SLW_INVALID, "run= is empty");
+        if (count == HISTORY_RUN_MAX)
+            return slw_fail(err, SLW_INVALID, "at most %d runs at once",
+                            HISTORY_RUN_MAX);
         out[count++] = value;
     }
-    if (count == 0)
+    if (!count)
         return slw_fail(err, SLW_INVALID,
-                        "name the runs: ?run=…&run=…, each by its id, the "
-                        "beginning of it, its name, or models:/NAME@ALIAS");
+                        "run= names a run by its id, once for each");
     *out_count = count;
     return SLW_OK;
 }
 
 enum slw_rc
-api_runs_compare(struct slw_http_req *req, struct slw_http_res *res,
+api_runs_history(struct slw_http_req *req, struct slw_http_res *res,
                  struct slw_err *err)
 {
     struct slw_api *api = req->app;
-    struct slw_str refs[COMPARE_MAX];
-    struct cell *row[COMPARE_MAX];
-    struct cells cells = {.arena = req->arena};
-    size_t run_count = 0;
-    struct slw_jw w;
-    TRY(refs_of(req, refs, &run_count, err));
-    slw_jw_init(&w, &res->body);
-    w.nan_as_text = true;
-    slw_jw_obj(&w);
-    slw_jw_key(&w, "runs");
-    slw_jw_arr(&w);
+    struct slw_str ids[HISTORY_RUN_MAX];
+    struct slw_str metric = slw_http_query(req, "metric");
+    struct slw_thin_options o;
+    size_t count = 0;
+    TRY(history_runs_of(req, ids, &count, err));
+    if (!metric.len)
+        return slw_fail(err, SLW_INVALID, "metric= names a metric");
+    TRY(thin_options_of(req, &o, err));
     SLW_AUTO(slw_tx, tx);
     TRY(slw_tx_read(&tx, api->store, err));
-    for (size_t i = 0; i < run_count; i++) {
-        struct slw_run_full r;
-        TRY(run_find(&tx, refs[i], req->arena, &r, err));
-        TRY(write_head(&tx, &r.run, req->arena, &w, err));
-        slw_jw_kstr(&w, "asked", refs[i]);
-        slw_jw_obj_end(&w);
-        TRY(put_run(&cells, &tx, &r, i, err));
-    }
-    slw_jw_arr_end(&w);
-    qsort(cells.items, cells.count, sizeof *cells.items, cell_compare);
-    slw_jw_key(&w, "rows");
+    struct slw_jw w;
+    slw_jw_init(&w, &res->body);
+    slw_jw_obj(&w);
+    slw_jw_kstr(&w, "metric", metric);
+    slw_jw_kz(&w, "x", AXES[o.axis]);
+    slw_jw_kbool(&w, "log", o.log);
+    slw_jw_kf64(&w, "smoothing", o.smooth);
+    slw_jw_ki64(&w, "points", (int64_t)o.bucket_count);
+    slw_jw_key(&w, "runs");
     slw_jw_arr(&w);
-    for (size_t at = 0; at < cells.count;) {
-        const struct cell *any = &cells.items[at];
-        at = row_take(&cells, at, row, run_count);
-        write_row(&w, row, any, run_count);
+    for (size_t i = 0; i < count; i++) {
+        struct slw_thin t;
+        TRY(slw_track_history_thin(&tx, ids[i], metric, &o, req->arena, &t,
+                                   err));
+        write_history(&w, ids[i], &t, &o);
     }
     slw_jw_arr_end(&w);
     slw_jw_obj_end(&w);
-    return SLW_OK;
+    return slw_buf_check(&res->body, err);
 }

@@ -23,11 +23,11 @@ slw_track_history_page(struct slw_tx *tx, struct slw_str run_id,
     TRY(track_run_number(tx, run_id, false, &run, err));
     TRY(track_key_find(tx, key, &key_id, err));
     SLW_AUTO(slw_buf, found); /* doubles on the heap, not in the arena */
-    slw_buf_init(&found, SLW_TRACK_HISTORY_MAX * sizeof(struct track_point));
+    slw_buf_init(&found, SLW_TRACK_HISTORY_MAX * sizeof(struct slw_point));
     if (key_id >= 0)
         TRY(track_points_read(tx, run, key_id, offset, limit, &found, &total,
                               err));
-    const struct track_point *p = (const struct track_point *)(void *)found.ptr;
+    const struct slw_point *p = (const struct slw_point *)(void *)found.ptr;
     const size_t count = found.len / sizeof(*p);
     if (slw_arena_room(a) < (count + 1) * sizeof(struct slw_metric) + key.len)
         return slw_fail(err, SLW_LIMIT,

@@ -171,12 +171,12 @@ by_key_then_age(const void *va, const void *vb)
     const struct track_point *a = va, *b = vb;
     if (a->key != b->key)
         return a->key < b->key ? -1 : 1;
-    if (a->step != b->step)
-        return a->step < b->step ? -1 : 1;
-    if (a->at_ms != b->at_ms)
-        return a->at_ms < b->at_ms ? -1 : 1;
-    double x = isnan(a->value) ? 0 : a->value;
-    double y = isnan(b->value) ? 0 : b->value;
+    if (a->at.step != b->at.step)
+        return a->at.step < b->at.step ? -1 : 1;
+    if (a->at.at_ms != b->at.at_ms)
+        return a->at.at_ms < b->at.at_ms ? -1 : 1;
+    double x = isnan(a->at.value) ? 0 : a->at.value;
+    double y = isnan(b->at.value) ? 0 : b->at.value;
     return x < y ? -1 : x > y;
 }
 
@@ -192,9 +192,9 @@ latest_put(struct slw_tx *tx, int64_t run, struct track_point *points,
             continue; /* only the greatest of a key */
         slw_stmt_i64(&put, 1, run);
         slw_stmt_i64(&put, 2, points[i].key);
-        slw_stmt_f64(&put, 3, points[i].value);
-        slw_stmt_i64(&put, 4, points[i].at_ms);
-        slw_stmt_i64(&put, 5, points[i].step);
+        slw_stmt_f64(&put, 3, points[i].at.value);
+        slw_stmt_i64(&put, 4, points[i].at.at_ms);
+        slw_stmt_i64(&put, 5, points[i].at.step);
         TRY(slw_stmt_run(&put, err));
     }
     return SLW_OK;
@@ -216,10 +216,10 @@ metrics_put(struct slw_tx *tx, int64_t run, const struct slw_metric *metrics,
             points[i].key = points[i - 1].key;
         else
             TRY(track_key_intern_with(tx, &find, m->key, &points[i].key, err));
-        points[i].value =
+        points[i].at.value =
             isinf(m->value) ? copysign(DBL_MAX, m->value) : m->value;
-        points[i].at_ms = m->at_ms;
-        points[i].step = m->step;
+        points[i].at.at_ms = m->at_ms;
+        points[i].at.step = m->step;
     }
     TRY(latest_put(tx, run, points, count, err));
     return track_points_add(tx, run, points, count, &a, err);

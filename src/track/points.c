@@ -51,18 +51,17 @@ static void
 pack(const struct track_point *p, uint8_t *to)
 {
     uint64_t bits;
-    memcpy(&bits, &p->value, sizeof(bits));
+    memcpy(&bits, &p->at.value, sizeof(bits));
     slw_put_u32(to, (uint32_t)p->key);
     slw_put_u64(to + 4, bits);
-    slw_put_u64(to + 12, (uint64_t)p->at_ms);
-    slw_put_u64(to + 20, (uint64_t)p->step);
+    slw_put_u64(to + 12, (uint64_t)p->at.at_ms);
+    slw_put_u64(to + 20, (uint64_t)p->at.step);
 }
 
-static void
-unpack(const uint8_t *from, struct track_point *p)
+static inline void
+unpack(const uint8_t *from, struct slw_point *p)
 {
     const uint64_t bits = slw_get_u64(from + 4);
-    p->key = slw_get_u32(from);
     memcpy(&p->value, &bits, sizeof(p->value));
     p->at_ms = (int64_t)slw_get_u64(from + 12);
     p->step = (int64_t)slw_get_u64(from + 20);
@@ -78,9 +77,10 @@ value_compare(double a, double b)
     return (isnan(a) != 0) - (isnan(b) != 0);
 }
 
-int
-track_point_by_time(const struct track_point *a, const struct track_point *b)
+static int
+by_time(const void *va, const void *vb)
 {
+    const struct slw_point *a = va, *b = vb;
     if (a->at_ms != b->at_ms)
         return a->at_ms < b->at_ms ? -1 : 1;
     if (a->step != b->step)
@@ -94,7 +94,7 @@ by_key_then_time(const void *va, const void *vb)
     const struct track_point *a = va, *b = vb;
     if (a->key != b->key)
         return a->key < b->key ? -1 : 1;
-    return track_point_by_time(a, b);
+    return by_time(&a->at, &b->at);
 }
 
 /* Sorts by metric and time and drops what is there twice; the number left. */
@@ -109,6 +109,22 @@ tidy(struct track_point *points, size_t count)
         qsort(points, count, sizeof(*points), by_key_then_time);
     for (size_t i = 0; i < count; i++)
         if (kept == 0 || by_key_then_time(&points[kept - 1], &points[i]) != 0)
+            points[kept++] = points[i];
+    return kept;
+}
+
+/* The same of points of one metric. */
+static size_t
+tidy_one(struct slw_point *points, size_t count)
+{
+    size_t kept = 0;
+    bool sorted = true;
+    for (size_t i = 1; i < count && sorted; i++)
+        sorted = by_time(&points[i - 1], &points[i]) <= 0;
+    if (!sorted)
+        qsort(points, count, sizeof(*points), by_time);
+    for (size_t i = 0; i < count; i++)
+        if (kept == 0 || by_time(&points[kept - 1], &points[i]) != 0)
             points[kept++] = points[i];
     return kept;
 }
@@ -141,10 +157,10 @@ series_add(struct slw_tx *tx, int64_t run, const struct track_point *points,
     slw_stmt_i64(&add, 2, points[0].key);
     slw_stmt_i64(&add, 3, next);
     slw_stmt_i64(&add, 4, (int64_t)count);
-    slw_stmt_i64(&add, 5, points[0].at_ms);
-    slw_stmt_i64(&add, 6, points[0].step);
-    slw_stmt_i64(&add, 7, points[count - 1].at_ms);
-    slw_stmt_i64(&add, 8, points[count - 1].step);
+    slw_stmt_i64(&add, 5, points[0].at.at_ms);
+    slw_stmt_i64(&add, 6, points[0].at.step);
+    slw_stmt_i64(&add, 7, points[count - 1].at.at_ms);
+    slw_stmt_i64(&add, 8, points[count - 1].at.step);
     slw_stmt_blob(&add, 9, packed.ptr, packed.len);
     return slw_stmt_run(&add, err);
 }
@@ -171,11 +187,11 @@ series_split(struct slw_tx *tx, int64_t run, struct track_point *points,
     return SLW_OK;
 }
 
-/* Points of the rows from..end of track_point, only those of `key` unless it
- * is -1, behind what stands in `out`. */
+/* Rows from..end of track_point one after the other, packed as they are. */
 static enum slw_rc
-tail_read(struct slw_tx *tx, int64_t from, int64_t end, int64_t key,
-          struct slw_buf *out, struct slw_err *err)
+tail_read(struct slw_tx *tx, int64_t from, int64_t end,
+          void (*take)(void *ctx, const uint8_t *point), void *ctx,
+          struct slw_err *err)
 {
     SLW_AUTO(slw_stmt, st);
     bool row = true;
@@ -185,18 +201,20 @@ tail_read(struct slw_tx *tx, int64_t from, int64_t end, int64_t key,
     for (;;) {
         TRY(slw_stmt_step(&st, &row, err));
         if (!row)
-            return slw_buf_check(out, err);
+            return SLW_OK;
         const struct slw_str blob = slw_col_blob(&st, 0);
-        const uint8_t *p = (const uint8_t *)blob.ptr;
         for (size_t i = 0; i + TRACK_POINT_SIZE <= blob.len;
-             i += TRACK_POINT_SIZE) {
-            struct track_point point;
-            if (key >= 0 && slw_get_u32(p + i) != (uint32_t)key)
-                continue;
-            unpack(p + i, &point);
-            slw_buf_add(out, &point, sizeof(point));
-        }
+             i += TRACK_POINT_SIZE)
+            take(ctx, (const uint8_t *)blob.ptr + i);
     }
+}
+
+static void
+take_with_key(void *ctx, const uint8_t *from)
+{
+    struct track_point p = {.key = slw_get_u32(from)};
+    unpack(from, &p.at);
+    slw_buf_add(ctx, &p, sizeof(p));
 }
 
 /* The oldest rows of the tail, which are all but in folders of old. */
@@ -206,7 +224,8 @@ fold(struct slw_tx *tx, int64_t run, int64_t from, struct slw_err *err)
     const int64_t end = from + FOLD_CALLS;
     SLW_AUTO(slw_buf, all);
     SLW_AUTO(slw_stmt, remove);
-    TRY(tail_read(tx, from, end, -1, &all, err));
+    TRY(tail_read(tx, from, end, take_with_key, &all, err));
+    TRY(slw_buf_check(&all, err));
     struct track_point *points = (struct track_point *)(void *)all.ptr;
     size_t count = all.len / sizeof(*points);
     TRY(series_split(tx, run, points, &count, 1, err));
@@ -256,7 +275,7 @@ track_points_add(struct slw_tx *tx, int64_t run, struct track_point *points,
 struct piece {
     int64_t id;
     size_t count;
-    struct track_point first, last; /* without values */
+    struct slw_point first, last; /* without values */
 };
 
 static enum slw_rc
@@ -275,15 +294,15 @@ pieces_read(struct slw_tx *tx, int64_t run, int64_t key, struct slw_buf *out,
         const struct piece p = {
             .id = slw_col_i64(&st, 0),
             .count = (size_t)slw_col_i64(&st, 1),
-            .first = {key, 0, slw_col_i64(&st, 2), slw_col_i64(&st, 3)},
-            .last = {key, 0, slw_col_i64(&st, 4), slw_col_i64(&st, 5)}};
+            .first = {slw_col_i64(&st, 2), slw_col_i64(&st, 3), 0},
+            .last = {slw_col_i64(&st, 4), slw_col_i64(&st, 5), 0}};
         slw_buf_add(out, &p, sizeof(p));
     }
 }
 
 /* Does b begin behind a's end, whatever their values are? */
 static bool
-is_behind(const struct track_point *a, const struct track_point *b)
+is_behind(const struct slw_point *a, const struct slw_point *b)
 {
     return b->at_ms > a->at_ms || (b->at_ms == a->at_ms && b->step > a->step);
 }
@@ -303,7 +322,7 @@ piece_points(struct slw_tx *tx, const struct piece *p, struct slw_buf *out,
                         "row %lld of track_series has %zu bytes for %zu points",
                         (long long)p->id, blob.len, p->count);
     for (size_t i = 0; i < p->count; i++) {
-        struct track_point point;
+        struct slw_point point;
         unpack((const uint8_t *)blob.ptr + i * TRACK_POINT_SIZE, &point);
         slw_buf_add(out, &point, sizeof(point));
     }
@@ -314,13 +333,30 @@ piece_points(struct slw_tx *tx, const struct piece *p, struct slw_buf *out,
 static void
 cut(struct slw_buf *found, size_t offset, size_t limit)
 {
-    const size_t size = sizeof(struct track_point);
+    const size_t size = sizeof(struct slw_point);
     const size_t count = found->len / size;
     const size_t from = offset < count ? offset : count;
     const size_t left = count - from < limit ? count - from : limit;
     if (left)
         memmove(found->ptr, found->ptr + from * size, left * size);
     found->len = left * size;
+}
+
+/* Points of one metric on their way out of the tail. */
+struct wanted {
+    uint32_t key;
+    struct slw_buf *out;
+};
+
+static void
+take_wanted(void *ctx, const uint8_t *from)
+{
+    const struct wanted *w = ctx;
+    struct slw_point p;
+    if (slw_get_u32(from) != w->key)
+        return;
+    unpack(from, &p);
+    slw_buf_add(w->out, &p, sizeof(p));
 }
 
 enum slw_rc
@@ -330,12 +366,15 @@ track_points_read(struct slw_tx *tx, int64_t run, int64_t key, size_t offset,
 {
     SLW_AUTO(slw_buf, list);
     SLW_AUTO(slw_buf, tail);
+    struct wanted wanted = {(uint32_t)key, &tail};
     TRY(pieces_read(tx, run, key, &list, err));
-    TRY(tail_read(tx, tail_begin(run), tail_begin(run + 1), key, &tail, err));
+    TRY(tail_read(tx, tail_begin(run), tail_begin(run + 1), take_wanted,
+                  &wanted, err));
+    TRY(slw_buf_check(&tail, err));
     const struct piece *pieces = (const struct piece *)(void *)list.ptr;
-    struct track_point *last = (struct track_point *)(void *)tail.ptr;
+    struct slw_point *last = (struct slw_point *)(void *)tail.ptr;
     const size_t count = list.len / sizeof(*pieces);
-    const size_t tail_count = tidy(last, tail.len / sizeof(*last));
+    const size_t tail_count = tidy_one(last, tail.len / sizeof(*last));
     tail.len = tail_count * sizeof(*last);
     bool in_order = true;
     size_t total = tail_count;
@@ -346,7 +385,7 @@ track_points_read(struct slw_tx *tx, int64_t run, int64_t key, size_t offset,
     }
     if (count && tail_count)
         in_order = in_order && is_behind(&pieces[count - 1].last, last);
-    size_t skipped = 0; /* points of pieces that the page does not touch */
+    size_t skipped = 0; /* points of pieces before the page */
     for (size_t i = 0, at = 0; i < count; at += pieces[i++].count) {
         if (in_order && at + pieces[i].count <= offset)
             skipped += pieces[i].count;
@@ -356,8 +395,8 @@ track_points_read(struct slw_tx *tx, int64_t run, int64_t key, size_t offset,
     slw_buf_add(out, tail.ptr, tail.len);
     TRY(slw_buf_check(out, err));
     if (!in_order) {
-        total = tidy((struct track_point *)(void *)out->ptr,
-                     out->len / sizeof(*last));
+        total = tidy_one((struct slw_point *)(void *)out->ptr,
+                         out->len / sizeof(*last));
         out->len = total * sizeof(*last);
     }
     cut(out, offset - skipped, limit);

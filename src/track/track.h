@@ -172,6 +172,63 @@ SLW_MUST_USE enum slw_rc slw_track_history_page(
     size_t limit, struct slw_arena *a, struct slw_metric **out,
     size_t *out_count, size_t *out_total, struct slw_err *err);
 
+/* ---- a history thinned for a drawing ---- */
+struct slw_point {
+    int64_t at_ms, step;
+    double value; /* NaN and infinities too */
+};
+enum slw_thin_axis {
+    SLW_THIN_STEP,
+    SLW_THIN_TIME,    /* at_ms */
+    SLW_THIN_RELATIVE /* ms since the first of these points */
+};
+#define SLW_THIN_BUCKET_MAX 4000
+struct slw_thin_options {
+    enum slw_thin_axis axis;
+    bool log;            /* a logarithmic axis: values <= 0 have no place */
+    int64_t from, to;    /* on the axis, inclusive; INT64_MIN, _MAX: all */
+    size_t bucket_count; /* pixels: 1..SLW_THIN_BUCKET_MAX */
+    double smooth;       /* what the mean keeps a point, 0..<1; 0: no mean */
+};
+struct slw_thin_line {
+    struct slw_thin_point {
+        int64_t x;
+        double y;
+    } * points; /* by x */
+    size_t count;
+};
+struct slw_thin {
+    struct slw_thin_line raw, smooth;
+    struct slw_thin_break { /* where there is no number, one a bucket */
+        int64_t x;
+        size_t nan_count, above_count, below_count; /* NaN, +inf, -inf */
+    } * breaks;
+    size_t break_count;
+    size_t total; /* points of the history */
+    size_t shown; /* of these in the range: what the lines stand for */
+    size_t nan_count, above_count, below_count; /* of the shown */
+    size_t hidden_count;  /* numbers that the logarithm has no place for */
+    int64_t x_min, x_max; /* of the whole history; both 0 where it is empty */
+};
+/* Points as few as a drawing needs: the least and the greatest value of each
+ * of bucket_count equal pieces of the range, its first and last point, and
+ * the nearest one beyond each end; and the exponential mean (debiased, of all
+ * points, in the order of the axis) likewise.  The same points give the same
+ * answer in whatever order they come.
+ * Out    lines of at most 2 * bucket_count + 4 points, in the arena
+ * Errors INVALID: bucket_count, smooth, or from > to
+ * Cost   two passes; a sorted copy where points are not in axis order */
+SLW_MUST_USE enum slw_rc
+slw_track_thin(const struct slw_point *points, size_t count,
+               const struct slw_thin_options *opt, struct slw_arena *a,
+               struct slw_thin *out, struct slw_err *err);
+/* The same of a stored metric.  Errors as slw_track_history too. */
+SLW_MUST_USE enum slw_rc
+slw_track_history_thin(struct slw_tx *tx, struct slw_str run_id,
+                       struct slw_str key, const struct slw_thin_options *opt,
+                       struct slw_arena *a, struct slw_thin *out,
+                       struct slw_err *err);
+
 /* ---- inputs and outputs of runs ---- */
 struct slw_input {
     struct slw_str name, digest, source_type, source;

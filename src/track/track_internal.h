@@ -13,13 +13,9 @@ int track_kv_compare(const void *a, const void *b);
 
 /* ---- points (points.c) ---- */
 struct track_point {
-    int64_t key;  /* track_key.id */
-    double value; /* NaN allowed, no infinity */
-    int64_t at_ms, step;
+    int64_t key;         /* track_key.id */
+    struct slw_point at; /* no infinity */
 };
-/* By (at_ms, step, value), NaN behind 0. */
-int track_point_by_time(const struct track_point *a,
-                        const struct track_point *b);
 /* Add the points of one call; the array is used up.
  * Cost   one insert; every thousandth call of a run also folds the points of
  *        those before it, some milliseconds */
@@ -27,8 +23,9 @@ SLW_MUST_USE enum slw_rc track_points_add(struct slw_tx *tx, int64_t run,
                                           struct track_point *points,
                                           size_t count, struct slw_arena *a,
                                           struct slw_err *err);
-/* Points of one metric by time, each once, from `offset` at most `limit`, as
- * structs behind one another in `out`, which is empty.
+/* Points of one metric by (at_ms, step, value), NaN behind 0, each once, from
+ * `offset` at most `limit`: struct slw_point behind one another in `out`,
+ * which is empty.
  * Out    *out_total: how many there are in all
  * Cost   of what is read when the run logged in the order of time, else of all
  */

@@ -31,6 +31,30 @@ test("10,000 runs: one list over all, few nodes, sorted by the server", async ()
   await page.done();
 });
 
+test("10,000 runs drawn: a range on an axis reduces the list, nodes stay few", async () => {
+  const page = await open({ url: MANY, path: "/runs?view=parallel&axes=params.depth,params.kind,metrics.mae" });
+  const grid = page.getByRole("grid", { name: "Runs" });
+  await page.getByRole("group", { name: /^Parallel coordinates of 10,000 runs over depth, kind, mae; 10,000 within/ }).waitFor();
+  await until(async () => (await grid.getAttribute("aria-rowcount")) === "10001", "all rows counted");
+  assert.ok(await nodes(page) <= 3000, `${await nodes(page)} nodes`);
+  await page.getByText("Ranges in numbers").click();
+  await page.getByLabel("mae to").fill("0.1");
+  await page.getByLabel("mae to").blur();
+  await until(async () => (await grid.getAttribute("aria-rowcount")) === "1001", "a tenth of them");
+  await page.getByLabel("kind from").selectOption("b");
+  await until(async () => Number(await grid.getAttribute("aria-rowcount")) === 501, "half of these");
+  assert.match(decodeURIComponent(page.url()), /brush=metrics\.mae~~0\.1,params\.kind~b~/);
+  await grid.focus();
+  await page.keyboard.press("End");
+  await until(async () => (await grid.getByRole("row").last().innerText()).includes("run-"), "the last row");
+  assert.ok(await nodes(page) <= 3000, `${await nodes(page)} nodes at the end`);
+  assert.ok(page.requests.filter((r) => r.includes("/api/v1/runs/values")).length <= 2, "the search is read once");
+  await page.goto(MANY + "/runs?view=scatter&sx=params.depth&sy=metrics.mae");
+  await page.getByRole("group", { name: /^Scatter of 10,000 runs/ }).waitFor();
+  assert.ok(await nodes(page) <= 3000);
+  await page.done();
+});
+
 test("1,000 versions: the same list", async () => {
   const page = await open({ url: MANY, path: "/models/many" });
   const grid = page.getByRole("grid");

@@ -1,7 +1,7 @@
 """The page in a real browser: Debian's Chromium, driven by Playwright in Node.
 
 Two servers with the example's data (the two acts of the demo), an empty one,
-and one with 10,000 runs and 1,000 versions; the checks themselves are in the
+one with runs to draw, and one with 10,000 runs and 1,000 versions; the checks themselves are in the
 *.test.mjs beside this file, run by Node's own test runner.
 """
 import concurrent.futures
@@ -70,6 +70,13 @@ def empty(tmp_path_factory):
         yield {"EMPTY": server.url}
 
 
+@pytest.fixture(scope="module")
+def plots(tmp_path_factory):
+    """A server to which plots.test.mjs logs what is drawn."""
+    with Server(tmp_path_factory.mktemp("plots")) as server:
+        yield {"PLOTS": server.url}
+
+
 RUNS, VERSIONS = 10_000, 1_000
 
 
@@ -118,6 +125,10 @@ def test_journeys_of_a_person(stories, empty):
 
 def test_accessibility_and_layout(stories, empty):
     node_test("access.test.mjs", **stories, **empty)
+
+
+def test_runs_and_searches_drawn(plots):
+    node_test("plots.test.mjs", **plots)
 
 
 def test_many_runs_and_versions(many):

@@ -3,7 +3,7 @@
 import test from "node:test";
 import assert from "node:assert/strict";
 
-const { words, format, router, facts } = await import(process.env.UNITS);
+const { words, format, router, facts, plots, scale } = await import(process.env.UNITS);
 const eq = assert.equal;
 
 const deployment = (more = {}) => ({
@@ -157,4 +157,57 @@ test("the interval is paired by day and needs enough days", () => {
   assert.ok(Math.abs(r.mid - (1.05 - 1.2) / 1.2) < 1e-12);
   assert.ok(r.half > 0 && r.mid + r.half < 0);
   eq(facts.pairedByDay(days.slice(0, 3), 1, 2), null);
+});
+
+test("a drawing's state is read from the address, what is odd there is passed over", () => {
+  const of = (q) => plots.drawingOf(new URLSearchParams(q));
+  assert.deepEqual(of(""), { axis: "step", smooth: 0, log: [], range: null, picked: [] });
+  assert.deepEqual(of("x=time&smooth=0.9&log=loss,a/b&from=-5&to=20&pick=r1"),
+    { axis: "time", smooth: 0.9, log: ["loss", "a/b"], range: [-5, 20], picked: ["r1"] });
+  assert.deepEqual(of("x=moon&smooth=7&from=9&to=3"), of(""));
+  assert.deepEqual(of("from=3"), of(""));
+  const path = plots.historyPath(["a", "b"], "loss", of("x=time&smooth=0.9&log=loss&from=1&to=20"), 523);
+  eq(path, "/api/v1/runs/history?metric=loss&points=600&x=time&run=a&run=b&from=1&to=20&smooth=0.9&log=1");
+  eq(plots.pixels(1200, 1), 1200);
+  eq(plots.pixels(1200, 20), 100);
+  eq(plots.pixels(1200, 1000), 40);
+});
+
+test("an axis of values is a scale of numbers, or words in order", () => {
+  const a = plots.axisOf("params.rate", ["0.1", null, "0.3", "0.2", ""]);
+  assert.deepEqual([...a.at].map((v) => Math.round(v * 1e9) / 1e9), [0, NaN, 1, 0.5, NaN]);
+  eq(a.name, "rate");
+  eq(a.value(0.5), "0.2");
+  const b = plots.axisOf("params.kind", ["svr", "gbdt", null, "svr"]);
+  assert.deepEqual([...b.at], [1, 0, NaN, 1]);
+  assert.deepEqual(b.words, ["gbdt", "svr"]);
+  const log = plots.axisOf("metrics.mae", [1, 100, 10, 0, -1, "NaN", "Infinity"], true);
+  assert.deepEqual([...log.at].map((v) => Math.round(v * 1e9) / 1e9), [0, 1, 0.5, NaN, NaN, NaN, NaN]);
+  eq(plots.axisOf("metrics.same", [7, 7]).at[1], 0.5);
+  eq(Number.isNaN(plots.axisOf("metrics.none", [null]).at[0]), true);
+});
+
+test("ranges keep the runs within, stand in the address, and may be open at an end", () => {
+  const axes = [plots.axisOf("metrics.mae", [0.1, 0.2, 0.3, null]), plots.axisOf("params.a~b, c", ["x", "y", "x", "y"])];
+  const kept = (text) => plots.within(4, axes, plots.brushesOf(text));
+  assert.deepEqual(kept(""), [0, 1, 2, 3]);
+  assert.deepEqual(kept("metrics.mae~0.2~0.3"), [1, 2]);
+  assert.deepEqual(kept("metrics.mae~~0.2"), [0, 1]);
+  assert.deepEqual(kept("metrics.mae~-5~0.1"), [0]);
+  assert.deepEqual(kept("metrics.gone~1~2"), [0, 1, 2, 3]);
+  const text = plots.brushText(new Map([["params.a~b, c", ["x", "x"]], ["metrics.mae", ["0.1", "0.2"]]]));
+  assert.deepEqual(kept(text), [0]);
+  eq(plots.brushText(plots.brushesOf(text)), text);
+});
+
+test("a logarithmic axis has ticks at powers of ten, and the nearest value is found", () => {
+  const y = scale.logarithmic(0.001, 1000, 200, 0);
+  assert.deepEqual(y.ticks.map((t) => Math.log10(t)), [-3, -2, -1, 0, 1, 2, 3]);
+  assert.ok(Math.abs(y(1) - 100) < 1e-9);
+  assert.ok(scale.logarithmic(1, 5, 0, 100).ticks.length >= 3);
+  assert.ok(scale.logarithmic(3, 3, 0, 100).ticks.length >= 1);
+  eq(scale.nearest([1, 5, 9], 6), 1);
+  eq(scale.nearest([1, 5, 9], 7.5), 2);
+  eq(scale.nearest([1, 5, 9], -3), 0);
+  eq(scale.nearest([], 1), -1);
 });

@@ -6,43 +6,21 @@ import { startKeys } from "./lib/keys";
 import { startLive } from "./lib/live";
 import { place, startRouter } from "./lib/router";
 import { Frame } from "./parts/frame";
+import { Part } from "./parts/part";
 import { Head } from "./parts/block";
 import { OverviewPage } from "./sections/overview";
-import { DataList, DataVersion } from "./sections/data";
-import { FeatureList, FeaturePage } from "./sections/features";
-import { RunList } from "./sections/runs";
-import { RunPage } from "./sections/run";
-import { ComparePage } from "./sections/compare";
-import { ModelList, ModelPage } from "./sections/models";
-import { VersionPage } from "./sections/version";
-import { DeploymentList, DeploymentPage } from "./sections/deployments";
-import { MonitorList, MonitorPage } from "./sections/monitoring";
-import { FlowList, FlowPage } from "./sections/flows";
-import { RehearsalPage } from "./sections/rehearsal";
-import { SettingsPage } from "./sections/settings";
-
 function Lost() {
   return <Head title="There is no such page" lead={<>Nothing is at this address. <a href="/">Overview</a> shows what there is.</>} />;
 }
 
-/** One key per object, so that another object starts from scratch. */
+/** Sections other than the overview come when they are first shown. */
 function page(parts: string[]) {
-  const [section, a, b] = parts;
+  const [section] = parts;
   switch (section) {
     case undefined: case "overview": return <OverviewPage />;
-    case "data": return a ? <DataVersion key={a} name={a} version={b ?? ""} /> : <DataList />;
-    case "features": return a ? <FeaturePage key={a} name={a} /> : <FeatureList />;
-    case "runs": return a === "compare" ? <ComparePage /> : a ? <RunPage key={a} id={a} /> : <RunList />;
-    case "models": return a && b ? <VersionPage key={`${a}/${b}`} name={a} version={b} />
-      : a ? <ModelPage key={a} name={a} /> : <ModelList />;
-    case "deployments": return a ? <DeploymentPage key={a} name={a} /> : <DeploymentList />;
-    case "monitoring": return a ? <MonitorPage key={a} name={a} /> : <MonitorList />;
-    case "flows": {
-      const id = b ?? a;
-      return id && /^\d+$/.test(id) ? <FlowPage key={id} id={id} /> : <FlowList model={a ?? null} />;
-    }
-    case "rehearsal": return <RehearsalPage key={a ?? ""} id={a ?? null} />;
-    case "settings": return <SettingsPage />;
+    case "runs": return <Part name="runs">{(m: typeof import("./lazy/runs")) => m.page(parts)}</Part>;
+    case "data": case "features": case "models": case "deployments": case "monitoring": case "flows":
+    case "rehearsal": case "settings": return <Part name="more">{(m: typeof import("./lazy/more")) => m.page(parts)}</Part>;
     default: return <Lost />;
   }
 }

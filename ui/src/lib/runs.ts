@@ -2,6 +2,7 @@
    columns, sorted and counted by the server. */
 import { get, post } from "./api";
 import type { PageOf } from "./pages";
+import { type Answer, type Search, SEARCH_MOST } from "./plots";
 import type { RunRow } from "./types";
 
 export interface RunQuery { q: string; sort: string; experiment: string; cols: string[] }
@@ -36,6 +37,20 @@ export async function runPage(query: RunQuery, offset: number, limit: number): P
     status: r.status, start: r.started_at_ms, end: r.ended_at_ms, values: r.values })) };
 }
 
+/** The same by columns, of a whole search at once. */
+export async function searchValues(q: RunQuery, most = SEARCH_MOST): Promise<Search> {
+  const p = new URLSearchParams({ limit: String(most) });
+  for (const [k, v] of Object.entries({ q: q.q, sort: q.sort, experiment: q.experiment, cols: q.cols.join(",") })) if (v) p.set(k, v);
+  const a = await get<Answer>(`/api/v1/runs/values?${p}`);
+  const made = new Map<number, RunRow>();
+  return { ...a, row: (i) => {
+    let r = made.get(i);
+    if (!r) made.set(i, r = { id: a.ids[i]!, name: a.names[i]!, status: a.statuses[i]!, start: a.started_at_ms[i]!, end: a.ended_at_ms[i]!,
+      experiment: String(a.experiment_ids[i]), values: Object.fromEntries(Object.entries(a.columns).map(([k, v]) => [k, v[i]!])) });
+    return r;
+  } };
+}
+
 /** The names of all metrics, parameters and tags. */
 export const columnNames = async () => (await get<{ columns: string[] }>("/api/v1/runs/columns?limit=1000")).columns;
 
@@ -54,19 +69,4 @@ export async function run(id: string): Promise<RunDetail> {
   const a = await get<{ run: MlflowRun }>(`/api/2.0/mlflow/runs/get?run_id=${encodeURIComponent(id)}`);
   return { ...fromMlflowRun(a.run), metrics: a.run.data.metrics ?? [],
     inputs: (a.run.inputs?.dataset_inputs ?? []).map((d) => d.dataset), deleted: a.run.info.lifecycle_stage === "deleted" };
-}
-
-export interface Point { run_id?: string; step: number; value: number; timestamp: number }
-/** Histories of one metric, thinned by the server to what a chart can show. */
-export async function histories(ids: string[], key: string, most = 400): Promise<Map<string, Point[]>> {
-  const p = new URLSearchParams({ metric_key: key, max_results: String(most) });
-  for (const id of ids) p.append("run_ids", id);
-  const a = await get<{ metrics?: Point[] }>(`/api/2.0/mlflow/metrics/get-history-bulk-interval?${p}`);
-  const by = new Map<string, Point[]>();
-  for (const m of a.metrics ?? []) {
-    const id = m.run_id ?? ids[0]!;
-    if (!by.has(id)) by.set(id, []);
-    by.get(id)!.push(m);
-  }
-  return by;
 }

@@ -19,6 +19,31 @@ export function linear(lo: number, hi: number, from: number, to: number, n = 4):
   return scale;
 }
 
+/** A logarithmic axis: powers of ten, with 2 and 5 between where few fit. */
+export function logarithmic(lo: number, hi: number, from: number, to: number): Scale {
+  const a = Math.log10(lo), b = Math.log10(hi), pad = (b - a || 1) * 0.06;
+  const line = linear(a - pad, b + pad, from, to);
+  const scale = ((v: number) => line(Math.log10(v))) as Scale;
+  const every = Math.max(1, Math.ceil((b - a) / 6));
+  scale.ticks = [];
+  for (let e = Math.floor(a - pad); e <= b + pad; e++)
+    for (const m of b - a < 3 ? [1, 2, 5] : [1]) {
+      const l = e + Math.log10(m);
+      if ((m > 1 || e % every === 0) && l >= a - pad && l <= b + pad) scale.ticks.push(m * 10 ** e);
+    }
+  return scale.ticks.length > 1 ? scale : Object.assign(scale, { ticks: [lo, hi] });
+}
+
+/** Index of the value of a rising list that is nearest to v; -1 of none. */
+export function nearest(list: number[], v: number): number {
+  let a = 0, b = list.length - 1;
+  while (a < b) {
+    const m = (a + b) >> 1;
+    if (list[m]! < v) a = m + 1; else b = m;
+  }
+  return a > 0 && v - list[a - 1]! <= list[a]! - v ? a - 1 : Math.min(a, list.length - 1);
+}
+
 /** Ticks of a time axis: few, on days, months or years. */
 export function timeTicks(lo: number, hi: number, most: number): { t: number; text: string }[] {
   const DAY = 86400e3;

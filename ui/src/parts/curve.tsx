@@ -1,144 +1,199 @@
-/* Curves by uPlot, in a wrapper that gives them what it lacks: a role and a
-   name, a cursor for the arrow keys with a polite read-out, and a table.  The
-   chart is made when it comes into view. */
+/* Curves on a canvas, with what a canvas lacks: a role and a name, a cursor
+   for the arrow keys with a polite read-out, and a table.  Six curves have a
+   colour and a dash of their own; more are drawn grey until they are picked.
+   The chart only draws what it is given: points come thinned by the server,
+   and a zoom is a wish told to whoever owns the range. */
+import { type Signal, useSignal } from "@preact/signals";
 import { useEffect, useMemo, useRef, useState } from "preact/hooks";
-import uPlot from "uplot";
-import { num, plural, time } from "../lib/format";
-import { timeTicks } from "../lib/scale";
+import { duration, num, plural, time } from "../lib/format";
+import { linear, logarithmic, nearest, timeTicks } from "../lib/scale";
+import { colors, paper, useTheme } from "./canvas";
 import { useWidth } from "./size";
 import { type Col, Table } from "./table";
 
-export interface Series { name: string; x: number[]; y: (number | null)[]; dash?: boolean }
-
-const STYLE = ["--c1", "--c2", "--c3", "--c4", "--c5", "--c6"];
-const DASH = [[], [8, 4], [2, 3], [12, 3, 2, 3], [5, 2], [1, 4]];
-
-/** One table of x with a column of each series; missing is null. */
-function align(series: Series[]): uPlot.AlignedData {
-  if (series.length === 1) return [series[0]!.x, series[0]!.y];
-  return uPlot.join(series.map((s) => [s.x, s.y] as uPlot.AlignedData));
+export interface Line { x: number[]; y: (number | null)[] }
+export interface Series extends Line {
+  name: string; id?: string;
+  /** The rule's look. */
+  rule?: boolean;
+  /** Its mean, drawn strong; the curve itself stays, faint. */
+  smooth?: Line;
+  /** Where there is no number: x, and how many NaN, +∞, −∞. */
+  breaks?: [number, number, number, number][];
 }
+export type Range = [number, number];
 
-const token = (name: string) => {
-  // Through the browser, as a token is light-dark() until it is a colour.
-  const probe = document.createElement("i");
-  probe.style.color = `var(${name})`;
-  document.body.append(probe);
-  const color = getComputedStyle(probe).color;
-  probe.remove();
-  return color;
+const MOST = 6;
+const DASH = [[], [8, 4], [2, 3], [12, 3, 2, 3], [5, 2], [1, 4]];
+const L = 60, R = 8, T = 8, B = 22;
+
+/** Of many curves those with a colour: the picked ones, else the first. */
+export const strong = (series: Series[], picked?: string[]): Series[] => {
+  const chosen = picked?.length ? series.filter((s) => picked.includes(s.id ?? s.name)) : [];
+  return (chosen.length ? chosen : series).slice(0, MOST);
 };
 
-export function Curve(p: { title: string; series: Series[]; times?: boolean; unit?: string;
-  fromZero?: boolean; controls?: boolean; sync?: string }) {
+export function Key({ i, rule }: { i: number; rule?: boolean }) {
+  return <svg viewBox="0 0 16 10" aria-hidden="true"><path d="M0 5H16" class={rule ? "srule" : i < 0 ? "axis" : `l s${i + 1}`}
+    stroke-dasharray={i < 0 ? undefined : DASH[i]?.join(" ")} /></svg>;
+}
+
+const inside = (lo: number, hi: number) => (x: number) => x >= lo && x <= hi;
+
+export function Curve(p: { title: string; series: Series[]; axis?: "step" | "time" | "relative"; unit?: string;
+  fromZero?: boolean; log?: boolean; table?: boolean; range?: Range | null; onRange?: (r: Range | null) => void;
+  cursor?: Signal<number | null>; picked?: string[]; legend?: boolean }) {
   const [ref, W] = useWidth<HTMLDivElement>();
-  const host = useRef<HTMLDivElement>(null);
-  const chart = useRef<uPlot | null>(null);
-  const [seen, setSeen] = useState(false);
-  const [log, setLog] = useState(false);
-  const [smooth, setSmooth] = useState(0);
-  const [table, setTable] = useState(false);
-  const [at, setAt] = useState<number | null>(null);
-  const shown = p.series.slice(0, 6);
-  const data = useMemo(() => align(shown.map((s) => ({ ...s,
-    y: smooth ? ema(s.y, smooth) : log ? s.y.map((v) => v !== null && v > 0 ? v : null) : s.y }))),
-  [p.series, log, smooth]);
-  useEffect(() => {
-    if (!ref.current) return;
-    const see = new IntersectionObserver((e) => { if (e.some((x) => x.isIntersecting)) setSeen(true); });
-    see.observe(ref.current);
-    return () => see.disconnect();
-  }, []);
-  const dark = useDark();
-  useEffect(() => {
-    if (!seen || table || !host.current || W < 60) return;
-    const grid = { stroke: token("--line"), width: 1 }, ink = token("--ink3");
-    const font = "11.5px system-ui, sans-serif";
-    const u = new uPlot({
-      width: W, height: 190, legend: { show: false },
-      cursor: { y: false, sync: p.sync ? { key: p.sync } : undefined },
-      scales: { x: { time: false }, y: { distr: log ? 3 : 1,
-        range: log ? undefined : (_u, lo, hi) => {
-          const bottom = p.fromZero && lo >= 0 ? 0 : lo;
-          const pad = (hi - bottom || Math.abs(hi) || 1) * 0.06;
-          return [p.fromZero && lo >= 0 ? 0 : bottom - pad, hi + pad];
-        } } },
-      axes: [{ stroke: ink, grid: { show: false }, ticks: { stroke: grid.stroke }, font,
-        ...(p.times ? {
-          splits: (_u: uPlot, _i: number, lo: number, hi: number) => timeTicks(lo * 1e3, hi * 1e3, W / 90).map((t) => t.t / 1e3),
-          values: (u: uPlot) => timeTicks((u.scales.x!.min ?? 0) * 1e3, (u.scales.x!.max ?? 0) * 1e3, W / 90).map((t) => t.text),
-        } : {}) },
-        { stroke: ink, grid, ticks: { show: false }, font, size: 60,
-          values: (_u, list) => list.map((v) => v === null ? "" : num(v, 3)) }],
-      series: [{}, ...shown.map((s, i) => ({
-        label: s.name, stroke: token(s.dash ? "--rule" : STYLE[i]!), width: 2,
-        dash: s.dash ? [4, 3] : DASH[i], spanGaps: false,
-        points: { show: s.x.length < 3 } }))],
-      hooks: { setCursor: [(c) => setAt(c.cursor.idx ?? null)] },
-    }, data, host.current);
-    chart.current = u;
-    return () => { u.destroy(); chart.current = null; };
-  }, [seen, W, log, smooth, table, dark, shown.map((s) => s.name).join("|")]);
-  useEffect(() => { chart.current?.setData(data); }, [data]);
+  const canvas = useRef<HTMLCanvasElement>(null);
+  const own = useSignal<number | null>(null);
+  const cursor = p.cursor ?? own;
+  const [drag, setDrag] = useState<Range | null>(null); // pixels
+  const theme = useTheme();
+  const H = 200, main = strong(p.series, p.picked);
+  const all = p.series.flatMap((s) => s.x.length ? [s.x[0]!, s.x[s.x.length - 1]!] : []);
+  const whole: Range = all.length ? [Math.min(...all), Math.max(...all)] : [0, 1];
+  const [lo, hi] = p.range ?? whole;
+  const x = linear(lo, hi, L, Math.max(L + 10, W - R), Math.max(2, (W - L) / 90));
 
-  const xs = data[0] as number[];
-  const xText = (v: number) => p.times ? time(v * 1000, true) : String(v);
-  const key = (e: KeyboardEvent) => {
-    const n = xs.length;
-    const to = e.key === "ArrowRight" ? Math.min(n - 1, (at ?? -1) + 1)
-      : e.key === "ArrowLeft" ? Math.max(0, (at ?? n) - 1)
-        : e.key === "Home" ? 0 : e.key === "End" ? n - 1 : null;
-    if (to === null || !n) return;
-    e.preventDefault();
-    setAt(to);
-    const u = chart.current;
-    u?.setCursor({ left: u.valToPos(xs[to]!, "x"), top: 10 }, false);
+  const y = useMemo(() => {
+    let a = Infinity, b = -Infinity;
+    const see = (l: Line) => l.y.forEach((v, i) => {
+      if (v === null || (p.log && v <= 0) || l.x[i]! < lo || l.x[i]! > hi) return;
+      a = Math.min(a, v); b = Math.max(b, v);
+    });
+    for (const s of p.series) { see(s); if (s.smooth) see(s.smooth); }
+    if (a > b) [a, b] = [p.log ? 0.1 : 0, 1];
+    if (p.log) return logarithmic(a, b, H - B, T);
+    const pad = (b - a || Math.abs(b) || 1) * 0.06;
+    return linear(p.fromZero && a >= 0 ? 0 : a - pad, b + pad, H - B, T, 4);
+  }, [p.series, p.log, lo, hi]);
+
+  const label = (v: number) => p.axis === "time" ? time(v, true) : p.axis === "relative" ? duration(v) : String(v);
+
+  useEffect(() => {
+    if (!canvas.current || W < 60 || p.table) return;
+    const g = paper(canvas.current, W, H);
+    const [line, ink, edge, rule, ...palette] = colors(["--line", "--ink3", "--edge", "--rule", "--c1", "--c2", "--c3", "--c4", "--c5", "--c6"]
+      .map((c) => `var(${c})`));
+    g.fillStyle = ink!;
+    g.strokeStyle = line!;
+    g.textAlign = "right";
+    g.beginPath();
+    y.ticks.forEach((t) => {
+      g.moveTo(L, Math.round(y(t)) + 0.5); g.lineTo(W - R, Math.round(y(t)) + 0.5);
+      g.fillText(num(t, 3), L - 6, y(t) + 4);
+    });
+    g.stroke();
+    g.textAlign = "center";
+    (p.axis === "time" ? timeTicks(lo, hi, (W - L) / 90).map((t) => [t.t, t.text] as const)
+      : x.ticks.map((t) => [t, p.axis === "relative" ? duration(t) : num(t, 3)] as const))
+      .forEach(([t, text]) => g.fillText(text, Math.max(L + 8, Math.min(W - R - 14, x(t))), H - 5));
+    g.beginPath();
+    g.rect(L, 0, W - L - R, H - B + 2);
+    g.clip();
+    const stroke = (l: Line, breaks: Series["breaks"], color: string, width: number, alpha: number, dash: number[]) => {
+      g.strokeStyle = color; g.lineWidth = width; g.globalAlpha = alpha; g.setLineDash(dash);
+      g.beginPath();
+      let pen = false, k = 0, alone = true;
+      l.x.forEach((at, i) => {
+        const v = l.y[i]!;
+        // A gap is drawn as a gap: the line ends before what is no number.
+        for (; breaks && k < breaks.length && breaks[k]![0] <= at; k++) pen = false;
+        if (v === null || (p.log && v <= 0)) { pen = false; return; }
+        const px = x(at), py = y(v);
+        if (pen) { g.lineTo(px, py); alone = false; } else g.moveTo(px, py);
+        pen = true;
+      });
+      g.stroke();
+      g.setLineDash([]);
+      if (alone || l.x.length < 3) l.x.forEach((at, i) => {
+        const v = l.y[i];
+        if (v === null || v === undefined || (p.log && v <= 0)) return;
+        g.fillStyle = color;
+        g.beginPath(); g.arc(x(at), y(v), 3, 0, 7); g.fill();
+      });
+      g.globalAlpha = 1;
+    };
+    for (const s of [...p.series].reverse()) {
+      const i = main.indexOf(s), color = s.rule ? rule! : i < 0 ? edge! : palette[i]!;
+      const dash = s.rule ? [4, 3] : DASH[Math.max(0, i)]!;
+      if (i < 0) stroke(s.smooth ?? s, s.breaks, color, 1, 0.55, []);
+      else if (s.smooth) {
+        stroke(s, s.breaks, color, 1, 0.3, []);
+        stroke(s.smooth, s.breaks, color, 2, 1, dash);
+      } else stroke(s, s.breaks, color, 2, 1, dash);
+      g.fillStyle = color;
+      g.textAlign = "center";
+      for (const [at, nan, above, below] of s.breaks ?? []) {
+        if (above) g.fillText("▲", x(at), T + 6);
+        if (below) g.fillText("▼", x(at), H - B);
+        if (nan) g.fillText("×", x(at), H - B);
+      }
+    }
+  }, [p.series, y, W, lo, hi, theme, p.table, main.map((s) => s.name).join("|")]);
+
+  /* Reading: the x values of the strong curves, in order. */
+  const xs = useMemo(() => [...new Set(main.flatMap((s) => s.x.filter(inside(lo, hi))))].sort((a, b) => a - b),
+    [p.series, lo, hi, main.map((s) => s.name).join("|")]);
+  const at = cursor.value;
+  const valueAt = (l: Line, v: number) => { const i = nearest(l.x, v); return i < 0 ? null : l.y[i]!; };
+  const zoom = (by: number, mid = at !== null && at >= lo && at <= hi ? at : (lo + hi) / 2) => {
+    const least = p.axis === "step" || !p.axis ? 2 : 10, half = Math.max(least, (hi - lo) * by) / 2;
+    ask(mid - half, mid + half);
   };
-  const last = (s: Series) => s.y[s.y.length - 1];
-  const summary = `${p.title}: ` + shown.map((s) =>
-    `${s.name} ends at ${num(last(s))}${p.unit ? ` ${p.unit}` : ""} after ${plural(s.y.length, "point")}`).join("; ");
+  const ask = (a: number, b: number) => p.onRange?.([Math.round(a), Math.max(Math.round(a) + 1, Math.round(b))]);
+  const key = (e: KeyboardEvent) => {
+    const n = xs.length, here = at === null ? -1 : nearest(xs, at), far = Math.max(1, Math.round(n / 20));
+    const to = e.key === "Home" ? 0 : e.key === "End" ? n - 1 : e.key === "ArrowRight" ? Math.min(n - 1, here + 1)
+      : e.key === "ArrowLeft" ? (here < 0 ? n - 1 : Math.max(0, here - 1)) : e.key === "PageDown" ? Math.min(n - 1, here + far)
+        : e.key === "PageUp" ? Math.max(0, here - far) : null;
+    if (e.shiftKey && /^Arrow(Left|Right)$/.test(e.key) && p.onRange) {
+      const by = (hi - lo) / 4 * (e.key === "ArrowLeft" ? -1 : 1);
+      ask(lo + by, hi + by);
+    } else if (to !== null && n) cursor.value = xs[to]!;
+    else if (p.onRange && (e.key === "+" || e.key === "=")) zoom(0.5);
+    else if (p.onRange && e.key === "-") zoom(2);
+    else if (p.onRange && e.key === "0") p.onRange(null);
+    else if (e.key === "Escape" && at !== null) cursor.value = null;
+    else return;
+    e.preventDefault();
+    e.stopPropagation();
+  };
+  const px = (e: PointerEvent) => Math.max(L, Math.min(W - R, e.clientX - ref.current!.getBoundingClientRect().left));
+  const back = (v: number) => lo + (v - L) / Math.max(1, W - R - L) * (hi - lo);
+  const down = (e: PointerEvent) => {
+    if (!p.onRange || e.button || e.pointerType === "touch") return;
+    (e.currentTarget as Element).setPointerCapture(e.pointerId);
+    setDrag([px(e), px(e)]);
+  };
+  const move = (e: PointerEvent) => {
+    if (drag) setDrag([drag[0], px(e)]);
+    else if (xs.length) cursor.value = xs[nearest(xs, back(px(e)))]!;
+  };
+  const up = () => {
+    if (drag && Math.abs(drag[1] - drag[0]) > 5) ask(back(Math.min(...drag)), back(Math.max(...drag)));
+    setDrag(null);
+  };
+
+  const last = (l: Line) => l.y[l.y.length - 1];
+  const summary = `${p.title}: ` + main.map((s) =>
+    `${s.name} ends at ${num(last(s))}${p.unit ? ` ${p.unit}` : ""}`).join("; ")
+    + (p.series.length > main.length ? `; and ${p.series.length - main.length} more` : "");
   const step = Math.max(1, Math.ceil(xs.length / 50));
+  const shown = at !== null && at >= lo && at <= hi;
   return <div ref={ref}>
-    {p.controls && <div class="read">
-      <label><input type="checkbox" checked={log} onChange={() => setLog(!log)} />log axis</label>
-      <label>smoothing <select value={String(smooth)} aria-label={`Smoothing of ${p.title}`}
-        onChange={(e) => setSmooth(Number(e.currentTarget.value))}>
-        <option value="0">off</option><option value="0.6">0.6</option><option value="0.9">0.9</option></select></label>
-      <button class="sm" aria-pressed={table} onClick={() => setTable(!table)}>{table ? "Chart" : "Table"}</button></div>}
-    {table ? <Table flat caption={`${p.title}, every ${step === 1 ? "" : `${step}th `}point`} rows={xs.map((_, i) => i).filter((i) => i % step === 0)} cols={[
-      [p.times ? "Time" : "Step", (i) => xText(xs[i]!)], ...shown.map((s, j): Col<number> => [s.name, (i) => num((data[j + 1] as (number | null)[])[i]), "r"])]} />
-      : <div class="ch" role="group" tabIndex={0} aria-label={`${summary}. Arrow keys read values.`} onKeyDown={key}>
-        <div ref={host} aria-hidden="true" style={{ minHeight: "190px" }} /></div>}
-    <div class="read" aria-live="polite">{at !== null && xs[at] !== undefined
-      ? <><b>{xText(xs[at]!)}</b>{shown.map((s, j) => <span key={s.name}>{s.name} {num((data[j + 1] as (number | null)[])[at])}</span>)}</>
-      : shown.map((s, i) => <span class="key" key={s.name}><svg viewBox="0 0 16 10" aria-hidden="true">
-        <path d="M0 5H16" class={s.dash ? "srule" : `l s${i + 1}`} stroke-dasharray={DASH[i]?.join(" ")} /></svg>{s.name}</span>)}
-      {p.series.length > 6 && <span class="mut">6 of {p.series.length} are drawn: mark fewer.</span>}</div>
+    {p.table ? <Table flat caption={`${p.title}, every ${step === 1 ? "" : `${step}th `}point`} rows={xs.filter((_, i) => i % step === 0)} cols={[
+      [p.axis === "step" || !p.axis ? "Step" : "Time", (v) => label(v)], ...main.flatMap((s): Col<number>[] => [[s.name, (v) => num(valueAt(s, v)), "r"],
+        ...(s.smooth ? [[`${s.name}, smoothed`, (v: number) => num(valueAt(s.smooth!, v)), "r"] as Col<number>] : [])])]} />
+      : <div class="ch cv" role="group" tabIndex={0} aria-label={`${summary}. Arrow keys read values${p.onRange ? ", + and − zoom, 0 shows all" : ""}.`} onKeyDown={key}
+        onPointerDown={down} onPointerMove={move} onPointerUp={up} onPointerLeave={() => { if (!drag) cursor.value = null; }}
+        onDblClick={() => p.onRange?.(null)} style={{ height: `${H}px` }}>
+        <canvas ref={canvas} aria-hidden="true" />
+        {shown && <i class="cx" style={{ left: `${x(at)}px`, height: `${H - B}px` }} />}
+        {drag && <i class="sel" style={{ left: `${Math.min(...drag)}px`, width: `${Math.abs(drag[1] - drag[0])}px`, height: `${H - B}px` }} />}</div>}
+    <div class="read" aria-live="polite">{shown && !p.table
+      ? <><b>{label(at)}</b>{main.map((s) => <span key={s.id ?? s.name}>{s.name} {num(valueAt(s, at))}{s.smooth ? ` (${num(valueAt(s.smooth, at))})` : ""}</span>)}</>
+      : p.legend === false ? null : main.map((s, i) => <span class="key" key={s.id ?? s.name}><Key i={i} rule={s.rule} />{s.name}</span>)}</div>
+    {main.length > 0 && p.series.every((s) => !s.x.length) && <p class="empty">{plural(p.series.length, "run")} without a point here.</p>}
   </div>;
-}
-
-/** Exponential mean without the bias of its start. */
-function ema(y: (number | null)[], k: number): (number | null)[] {
-  let sum = 0, weight = 0;
-  return y.map((v) => {
-    if (v === null || !Number.isFinite(v)) return null;
-    sum = sum * k + v * (1 - k);
-    weight = weight * k + (1 - k);
-    return sum / weight;
-  });
-}
-
-/** Repaint when the theme changes: a canvas knows no tokens. */
-function useDark(): string {
-  const now = () => `${document.documentElement.dataset.theme ?? ""}${matchMedia("(prefers-color-scheme: dark)").matches}`;
-  const [v, set] = useState(now);
-  useEffect(() => {
-    const see = () => set(now());
-    const media = matchMedia("(prefers-color-scheme: dark)");
-    media.addEventListener("change", see);
-    const attr = new MutationObserver(see);
-    attr.observe(document.documentElement, { attributes: true, attributeFilter: ["data-theme"] });
-    return () => { media.removeEventListener("change", see); attr.disconnect(); };
-  }, []);
-  return v;
 }

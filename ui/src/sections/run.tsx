@@ -1,45 +1,29 @@
 /* One run: its curves, parameters, inputs, files and what became of it. */
-import { useMemo, useState } from "preact/hooks";
+import { useMemo } from "preact/hooks";
 import { authorization, useGet, useLoad } from "../lib/api";
 import { bytes, count, hash, num, plural } from "../lib/format";
 import { go, href, place, withQuery } from "../lib/router";
 import { useOverview } from "../lib/overview";
-import { experiments, fromMlflowRun, histories, run, type RunDetail } from "../lib/runs";
-import { post } from "../lib/api";
-import type { RunRow } from "../lib/types";
+import { only } from "../lib/plots";
+import { columnNames, experiments, run, type RunDetail, searchValues } from "../lib/runs";
 import { runSentence } from "../lib/words";
 import { Card, Copy, Empty, Head, Oops, Reading, Time } from "../parts/block";
 import { ActButton } from "../parts/dialog";
-import { Curve, type Series } from "../parts/curve";
+import { Curve } from "../parts/curve";
+import { MetricCharts } from "../parts/metrics";
 import { Mark } from "../parts/mark";
 import { usePage } from "../parts/page";
+import { Part } from "../parts/part";
 import { runTone, runWord, took } from "./runs";
-import { Table, Wide } from "../parts/table";
+import { Table } from "../parts/table";
 
 const enc = encodeURIComponent;
-const MOST = 12;
 
-function Metric({ id, name, byTime }: { id: string; name: string; byTime: boolean }) {
-  const h = useLoad(`h:${name}:${id}`, () => histories([id], name, 800), ["track."]);
-  const series = useMemo((): Series[] => {
-    const p = h.data?.get(id) ?? [];
-    return [{ name, x: p.map((q) => byTime ? q.timestamp / 1000 : q.step), y: p.map((q) => q.value) }];
-  }, [h.data, byTime]);
-  return <Card title={name}>{h.data ? <Curve title={name} series={series} times={byTime} controls sync="run" />
-    : h.failure ? <Oops failure={h.failure} again={h.again} /> : <div class="skel" />}</Card>;
-}
-
+/** The curves of a run: of each metric with a step behind it. */
 function Curves({ r }: { r: RunDetail }) {
-  const [q, setQ] = useState("");
-  const [byTime, setByTime] = useState(false);
-  // A metric with a step behind it has a history; the others are one number.
-  const curves = r.metrics.filter((m) => m.step > 0).map((m) => m.key).filter((k) => k.includes(q));
-  if (!r.metrics.some((m) => m.step > 0)) return null;
-  return <><div class="act"><label>find a metric <input value={q} onInput={(e) => setQ(e.currentTarget.value)} /></label>
-    <span class="seg" role="group" aria-label="Axis"><button aria-pressed={!byTime} onClick={() => setByTime(false)}>Step</button>
-      <button aria-pressed={byTime} onClick={() => setByTime(true)}>Time</button></span>
-    {curves.length > MOST && <span class="mut">{MOST} of {curves.length} are shown</span>}</div>
-  <p /><div class="g2 half">{curves.slice(0, MOST).map((k) => <Metric key={k} id={r.id} name={k} byTime={byTime} />)}</div></>;
+  const metrics = useMemo(() => r.metrics.filter((m) => m.step > 0).map((m) => m.key), [r]);
+  const one = useMemo(() => [{ id: r.id, name: r.name || hash(r.id, 8) }], [r.id, r.name]);
+  return <MetricCharts runs={one} metrics={metrics} />;
 }
 
 interface File { path: string; is_dir: boolean; file_size?: number }
@@ -76,63 +60,30 @@ function Artifacts({ id }: { id: string }) {
     {file && <FileView key={file} id={id} path={file} />}</Card>;
 }
 
-/** Parallel coordinates of a search: the parameters that vary and the score. */
-function Parallel({ rows, score }: { rows: RunRow[]; score: string }) {
-  const keys = [...new Set(rows.flatMap((r) => Object.keys(r.values).filter((k) => k.startsWith("params."))))]
-    .filter((k) => new Set(rows.map((r) => r.values[k])).size > 1).slice(0, 7);
-  const axes = [...keys, score];
-  const W = 900, H = 220;
-  const values = axes.map((k) => {
-    const raw = rows.map((r) => r.values[k]);
-    const nums = raw.map(Number), numeric = raw.every((v) => v === undefined || v === null || Number.isFinite(Number(v)));
-    if (!numeric) {
-      const cats = [...new Set(raw.map(String))];
-      return { name: k, lo: cats[0] ?? "", hi: cats[cats.length - 1] ?? "", at: raw.map((v) => v === undefined ? null : cats.indexOf(String(v)) / Math.max(1, cats.length - 1)) };
-    }
-    const known = nums.filter(Number.isFinite), lo = Math.min(...known), hi = Math.max(...known);
-    return { name: k, lo: num(lo, 3), hi: num(hi, 3), at: nums.map((v, i) => raw[i] === undefined || raw[i] === null ? null : hi > lo ? (v - lo) / (hi - lo) : 0.5) };
-  });
-  const scores = values[values.length - 1]!.at;
-  const order = rows.map((_, i) => i).sort((a, b) => (scores[b] ?? 1) - (scores[a] ?? 1));
-  const x = (i: number) => 60 + i * (W - 120) / Math.max(1, axes.length - 1), y = (v: number) => 176 - v * 146;
-  return <Wide class="ch"><svg viewBox={`0 0 ${W} ${H}`} style={{ minWidth: "560px" }} role="img"
-    aria-label={`Parallel coordinates of ${rows.length} trials over ${axes.map((a) => a.replace(/^\w+\./, "")).join(", ")}; the five best are drawn strong`}>
-    {order.map((r, rank) => {
-      const pts = values.map((v, i) => [x(i), v.at[r]] as const).filter((p): p is readonly [number, number] => p[1] !== null && p[1] !== undefined);
-      const best = rank >= order.length - 5;
-      return <path key={r} d={pts.map(([px, v], i) => `${i ? "L" : "M"}${px} ${y(v)}`).join("")} fill="none"
-        stroke={best ? "var(--c1)" : "var(--edge)"} stroke-width={best ? 2 : 1} opacity={best ? 1 : 0.45}><title>{rows[r]!.name}</title></path>;
-    })}
-    {values.map((v, i) => <g key={v.name}><path class="axis" d={`M${x(i)} 30V176`} /><text class="k" x={x(i)} y="14" text-anchor="middle">{v.name.replace(/^\w+\./, "")}</text>
-      <text x={x(i)} y="26" text-anchor="middle">{v.hi}</text><text x={x(i)} y="192" text-anchor="middle">{v.lo}</text></g>)}
-  </svg></Wide>;
-}
+const SCORES = ["metrics.valid_mae", "metrics.valid_loss", "metrics.valid_rmse"];
 
+/** The trials of a search: best so far, and parallel coordinates. */
 function Trials({ r }: { r: RunDetail }) {
-  const list = useLoad(`trials:${r.id}`, async () => {
-    const a = await post<{ runs?: any[] }>("/api/2.0/mlflow/runs/search", { experiment_ids: [r.experiment],
-      filter: `tags.mlflow.parentRunId = '${r.id}'`, max_results: 500 });
-    return (a.runs ?? []).map(fromMlflowRun).sort((x, y) => (x.start ?? 0) - (y.start ?? 0));
-  }, ["track.", "flow.trained"]);
-  if (!list.data?.length) return null;
-  const score = ["metrics.valid_mae", "metrics.valid_loss", "metrics.valid_rmse"].find((k) => list.data!.some((t) => k in t.values));
-  if (!score) return null;
-  const rows = list.data.filter((t) => typeof t.values[score] === "number");
+  const names = useLoad("columns", columnNames, ["train.", "track."]);
+  const q = `tags.mlflow.parentRunId = '${r.id}'`, kind = "tags.slipway.candidate";
+  const cols = [...(names.data ?? []).filter((k) => k.startsWith("params.")).slice(0, 40), ...(names.data ?? []).filter((k) => SCORES.includes(k) || k === kind)];
+  const list = useLoad(`trials:${r.id}:${cols.length}`, async () => cols.length ? await searchValues({ q, sort: "start_time", experiment: r.experiment, cols }) : undefined,
+    ["track.", "flow.trained"]);
+  const score = SCORES.find((k) => list.data?.columns[k]?.some((v) => typeof v === "number")) ?? "";
+  const kinds = [...new Set((list.data?.columns[kind] ?? []).filter((k) => k !== null).map(String))], pick = place.value.query.get("candidate") ?? kinds[0];
+  const shown = useMemo(() => list.data && only(list.data, (i) => typeof list.data!.columns[score]?.[i] === "number"
+    && (!kinds.length || String(list.data!.columns[kind]?.[i]) === pick)), [list.data, score, pick]);
+  if (!list.data?.ids.length || !score || !shown) return null;
+  const values = list.data.columns[score]!.filter((v): v is number => typeof v === "number");
   let best = Infinity;
-  const soFar = rows.map((t) => best = Math.min(best, t.values[score] as number));
-  const byKind = new Map<string, RunRow[]>();
-  for (const t of rows) {
-    const k = String(t.values["tags.slipway.candidate"] ?? "trials");
-    if (!byKind.has(k)) byKind.set(k, []);
-    byKind.get(k)!.push(t);
-  }
-  const kinds = [...byKind.keys()], pick = place.value.query.get("candidate") ?? kinds[0]!;
-  return <><Card title="Best so far" note={`${score.slice(8)} over ${plural(rows.length, "trial")}`}><Curve title="Best so far" series={[
-    { name: "best so far", x: rows.map((_, i) => i + 1), y: soFar }, { name: "each trial", x: rows.map((_, i) => i + 1), y: rows.map((t) => t.values[score] as number), dash: true }]} controls /></Card>
-  <Card title="Trials" note="the five best are drawn strong; lower is better" side={kinds.length > 1 && <select aria-label="Candidate" value={pick}
+  const soFar = values.map((v) => best = Math.min(best, v)), x = values.map((_, i) => i + 1);
+  const usual = [...cols.filter((k) => k.startsWith("params.")), score];
+  return <><Card title="Best so far" note={`${score.slice(8)} over ${plural(values.length, "trial")}`}><Curve title="Best so far" series={[
+    { name: "best so far", x, y: soFar }, { name: "each trial", x, y: values, rule: true }]} /></Card>
+  <Card title="Trials" note="coloured by the last axis; lower is better" side={kinds.length > 1 && <select aria-label="Candidate" value={pick}
     onChange={(e) => go(withQuery({ candidate: e.currentTarget.value }), true)}>{kinds.map((k) => <option key={k}>{k}</option>)}</select>}>
-    <Parallel rows={byKind.get(pick) ?? rows} score={score} />
-    <p><a href={href(["runs"], { q: `tags.mlflow.parentRunId = '${r.id}'`, experiment: r.experiment, sort: score })}>All {count(rows.length)} trials in the list</a></p></Card></>;
+    <Part name="plots">{(m: typeof import("../lazy/plots")) => <m.Parallel search={shown} known={usual} usual={usual} brushing={false} />}</Part>
+    <p><a href={href(["runs"], { q, experiment: r.experiment, sort: score, view: "parallel" })}>All {count(values.length)} trials in the list</a></p></Card></>;
 }
 
 /** Makes what the run logged a version of a model. */

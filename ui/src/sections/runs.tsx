@@ -7,14 +7,16 @@ import { onKeys } from "../lib/keys";
 import { lastEvent } from "../lib/live";
 import { usePages } from "../lib/pages";
 import { go, href, place, withQuery } from "../lib/router";
-import { columnNames, experiments, histories, runPage } from "../lib/runs";
+import { AXES_MOST, list, type Search, varying } from "../lib/plots";
+import { columnNames, experiments, runPage, searchValues } from "../lib/runs";
 import type { RunRow } from "../lib/types";
 import type { Tone } from "../lib/words";
 import { Card, Command, Empty, Head, Oops, Skeleton } from "../parts/block";
-import { Curve, type Series } from "../parts/curve";
 import { type Column, Grid } from "../parts/grid";
 import { Icon } from "../parts/mark";
+import { MetricCharts } from "../parts/metrics";
 import { usePage } from "../parts/page";
+import { Part } from "../parts/part";
 
 export const runTone = (s: string): Tone => s === "FINISHED" ? "ok" : s === "FAILED" ? "bad"
   : s === "KILLED" ? "warn" : s === "RUNNING" ? "info" : "idle";
@@ -68,17 +70,23 @@ function Chooser({ known, shown, onClose }: { known: string[]; shown: string[]; 
       onChange={() => set(shown.includes(k) ? shown.filter((x) => x !== k) : [...shown, k])} />{k}</label>)}</div></Card>;
 }
 
+/** Curves of the marked, one metric at a time. */
 function MarkedCurves({ rows, metrics }: { rows: RunRow[]; metrics: string[] }) {
-  const [key, setKey] = useState(metrics.find((m) => m === "valid_loss") ?? metrics[0] ?? "");
-  const ids = rows.map((r) => r.id);
-  const h = useLoad(`h:${key}:${ids.join(",")}`, () => key && ids.length ? histories(ids.slice(0, 20), key) : Promise.resolve(new Map()));
-  const series = useMemo((): Series[] => rows.filter((r) => h.data?.get(r.id)?.length).map((r) => ({ name: r.name || r.id.slice(0, 8),
-    x: h.data!.get(r.id)!.map((p: any) => p.step), y: h.data!.get(r.id)!.map((p: any) => p.value) })), [h.data]);
-  return <Card title="Curves of the marked" side={<select aria-label="Metric of the curves" value={key} onChange={(e) => setKey(e.currentTarget.value)}>
-    {metrics.map((m) => <option key={m}>{m}</option>)}</select>}>
-    {h.failure ? <Oops failure={h.failure} again={h.again} /> : series.length ? <Curve title={key} series={series} controls />
-      : <p class="empty">{h.loading ? "Reading…" : "None of the marked runs logged this metric over steps."}</p>}</Card>;
+  const asked = place.value.query.get("metric"), key = asked ?? metrics.find((m) => /loss/.test(m)) ?? metrics[0] ?? "";
+  const ids = rows.map((r) => r.id).join();
+  const subjects = useMemo(() => rows.map((r) => ({ id: r.id, name: r.name || r.id.slice(0, 8) })), [ids]);
+  return <><div class="act"><label>curves of <select aria-label="Metric of the curves" value={key} onChange={(e) => go(withQuery({ metric: e.currentTarget.value }), true)}>
+    {metrics.map((m) => <option key={m}>{m}</option>)}</select></label></div><MetricCharts runs={subjects} metrics={key ? [key] : []} wide /></>;
 }
+
+const SAMPLE = 500;
+const VIEWS: [string, string][] = [["", "Table"], ["parallel", "Parallel"], ["scatter", "Scatter"]];
+
+/** What a drawing of a search begins with: parameters, then what was measured. */
+const plotted = (known: string[], cols: string[]) => {
+  const score = cols.find((c) => c.startsWith("metrics.")) ?? known.find((k) => k.startsWith("metrics."));
+  return [...known.filter((k) => k.startsWith("params.")).slice(0, 24), ...(score ? [score] : [])];
+};
 
 export function RunList() {
   const q = place.value.query.get("q") ?? "", kind = place.value.query.get("kind") ?? "";
@@ -94,11 +102,28 @@ export function RunList() {
   const query = { q: joined(q, kind), sort, experiment, cols };
   // Rows wait for the columns' names, so that each page is asked for once.
   const ready = chosen.length > 0 || names.data !== undefined || !!names.failure;
-  const rows = usePages(JSON.stringify(query) + ready, (offset, limit) => ready ? runPage(query, offset, limit) : new Promise<never>(() => {}));
+  const view = VIEWS.some(([v]) => v === place.value.query.get("view")) ? place.value.query.get("view")! : "";
+  const paged = usePages(JSON.stringify(query) + (ready && !view), (offset, limit) => ready && !view ? runPage(query, offset, limit) : new Promise<never>(() => {}));
+  // A drawing is of the whole search, and the table of what it keeps.  Which
+  // columns vary is seen on its first runs, so that few are read of all.
+  const about = JSON.stringify({ ...query, cols: view && ready ? plotted(known, cols) : [] });
+  const first = useLoad(`first:${about}`, async () => view && ready ? await searchValues(JSON.parse(about), SAMPLE) : undefined);
+  const usualAxes = useMemo(() => first.data ? varying(first.data, JSON.parse(about).cols).slice(-AXES_MOST) : [], [first.data, about]);
+  const wanted = ["axes", "sx", "sy", "sc"].flatMap((k) => list(place.value.query, k)).filter((k) => known.includes(k));
+  const plotCols = [...new Set([...cols, ...wanted, ...usualAxes])].slice(0, 64);
+  const plotKey = view && first.data ? JSON.stringify({ ...query, cols: plotCols }) : "";
+  const search = useLoad(`search:${plotKey}`, async () => plotKey ? await searchValues({ ...query, cols: plotCols }) : undefined);
+  const kept = useRef<Search | null>(null);
+  if (search.data) kept.current = search.data;
+  const drawn = view ? search.data ?? kept.current ?? undefined : undefined;
+  const [picked, setPicked] = useState<number[]>([]);
+  const rows = !view ? paged : { total: drawn ? picked.length : null, failure: first.failure ?? search.failure ?? null, again: first.failure ? first.again : search.again, need: undefined,
+    row: (i: number) => { const at = picked[i]; return at === undefined || !drawn || at >= drawn.ids.length ? undefined : drawn.row(at); } };
   const experimentNames = useMemo(() => new Map((exps.data ?? []).map((e) => [e.experiment_id, e.name])), [exps.data]);
   const columns = useMemo(() => columnsOf(cols, experimentNames), [colKey, experimentNames]);
   const [choosing, setChoosing] = useState(false);
-  const [panel, setPanel] = useState(false);
+  const panel = place.value.query.get("panel") === "1";
+  const setPanel = () => go(withQuery({ panel: place.peek().query.get("panel") ? null : "1" }), true);
   const [draft, setDraft] = useState(q);
   useEffect(() => setDraft(q), [q]);
   const filter = useRef<HTMLInputElement>(null);
@@ -106,7 +131,7 @@ export function RunList() {
     const ids = place.peek().query.get("sel") ?? "";
     if (ids.includes(",")) go(href(["runs", "compare"], { ids }));
   };
-  useEffect(() => onKeys({ e: () => filter.current?.focus(), x: compare, p: () => setPanel((v) => !v) }), []);
+  useEffect(() => onKeys({ e: () => filter.current?.focus(), x: compare, p: setPanel }), []);
   const mark = (id: string) => {
     const next = new Set(sel);
     if (!next.delete(id)) next.add(id);
@@ -128,20 +153,26 @@ export function RunList() {
         <option value="">All experiments</option>{exps.data?.map((x) => <option key={x.experiment_id} value={x.experiment_id}>{x.name}</option>)}</select>
       <select aria-label="Kind of run" value={kind} onChange={(e) => go(withQuery({ kind: e.currentTarget.value || null }), true)}>
         {KINDS.map(([v, name]) => <option key={v} value={v}>{name}</option>)}</select>
+      <span class="seg" role="group" aria-label="View">{VIEWS.map(([v, name]) => <button key={v} type="button" aria-pressed={view === v}
+        onClick={() => go(withQuery({ view: v || null, brush: null }), true)}>{name}</button>)}</span>
       <button type="button" aria-expanded={choosing} onClick={() => setChoosing(!choosing)}>Columns</button>
     </form>
     <div class="read" id="filter-says" aria-live="polite">{rows.failure ? null : <>
       <span>{rows.total === null ? "" : `${count(rows.total)} ${rows.total === 1 ? "run" : "runs"}`}</span>
       {news > 0 && <button class="link" onClick={() => { setNews(0); rows.again(); }}>{news} new ↑</button>}
       <b>{sel.size ? `${sel.size} marked:` : ""}</b>{sel.size > 1 && <button class="sm" onClick={compare}>Compare (x)</button>}
-      {sel.size > 0 && <><button class="sm" aria-pressed={panel} onClick={() => setPanel(!panel)}>Curves (p)</button>
+      {sel.size > 0 && <><button class="sm" aria-pressed={panel} onClick={setPanel}>Curves (p)</button>
         <button class="sm" onClick={() => go(withQuery({ sel: null }), true)}>Unmark</button></>}</>}</div>
     {rows.failure && <Oops failure={rows.failure} again={rows.again} />}
     {choosing && <Chooser known={known} shown={cols} onClose={() => setChoosing(false)} />}
     {panel && sel.size > 0 && <MarkedCurves rows={marked} metrics={metrics} />}
+    {drawn && drawn.ids.length > 0 && <Card title={view === "scatter" ? "Scatter" : "Parallel coordinates"}><Part name="plots">{(m: typeof import("../lazy/plots")) =>
+      view === "scatter" ? <m.Scatter search={drawn} known={known.filter((k) => !k.startsWith("tags.")).slice(0, 500)} usual={usualAxes} onPicked={setPicked} />
+        : <m.Parallel search={drawn} known={known.filter((k) => !k.startsWith("tags."))} usual={usualAxes} onPicked={setPicked} />}</Part></Card>}
     {rows.total === null ? !rows.failure && <Skeleton rows={8} /> : rows.total === 0 && !q && !kind && !experiment
       ? <Card title="No run yet"><Empty>Three lines of Python log the first one:</Empty>
         <Command text={`import mlflow; mlflow.set_tracking_uri("${location.origin}"); mlflow.log_metric("mae", 0.0071)`} /></Card>
+      : rows.total === 0 && drawn?.ids.length ? <p class="empty">No run lies within these ranges.</p>
       : rows.total === 0 ? <Card title="Nothing matches"><p class="empty">No run matches this filter. <a href="/runs">Show all</a></p></Card>
         : <Grid label="Runs" columns={columns} total={rows.total} row={rows.row} need={rows.need} id={(r) => r.id} to={(r) => href(["runs", r.id])}
           sort={sort} onSort={(s) => go(withQuery({ sort: s === "-start_time" ? null : s }), true)} marked={sel} onMark={mark} />}
