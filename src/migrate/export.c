@@ -65,7 +65,7 @@ tell(struct export *x, double share, const char *what, int64_t done)
 static enum slw_rc
 sink_open(struct sink *s, const char *path, struct slw_err *err)
 {
-    s->fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+    s->fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644);
     if (s->fd < 0)
         return slw_fail(err, SLW_IO, "cannot write %s: %s", path,
                         strerror(errno));

@@ -230,11 +230,11 @@ owners_bring(struct migrate_import *im, struct slw_stmt *st,
         if (!row)
             return migrate_commit(im, err);
         slw_arena_reset(&im->item);
+        if (total > 0)
+            im->share = from + (to - from) * (double)i / (double)total;
         if (migrate_experiment_of(im, slw_col_i64(st, 2)) < 0)
             continue;
         TRY(fn(im, migrate_text(im, st, 0), migrate_text(im, st, 1), err));
-        if (!im->tx.db && total > 0)
-            migrate_show(im, from + (to - from) * (double)i / (double)total);
     }
 }
 

@@ -29,20 +29,26 @@ static const struct {
 
 /* ---- batches ---- */
 
-void
-migrate_show(struct migrate_import *im, double share)
+/* Rows while there are rows, files after that. */
+static void
+show(struct migrate_import *im)
 {
     char note[96];
-    const double s = (double)(slw_mono_ns() - im->begin_ns) * 1e-9;
+    const double s = (double)(slw_mono_ns() - im->begin_ns) * 1e-9 + 1e-9;
+    const int64_t files = im->counts[MIGRATE_FILES].there;
     if (!im->o->progress)
         return;
-    (void)snprintf(note, sizeof note, "%s, %lld of %lld rows (%.0f rows/s)",
-                   im->phase, (long long)im->rows_done,
-                   (long long)im->rows_total,
-                   s > 0 ? (double)im->rows_done / s : 0.0);
-    im->o->progress(im->o->progress_ctx,
-                    im->share_from + share * (im->share_to - im->share_from),
-                    note);
+    if (files)
+        (void)snprintf(note, sizeof note, "%s, %lld files, %.1f MB new",
+                       im->phase, (long long)files,
+                       (double)im->byte_count * 1e-6);
+    else
+        (void)snprintf(note, sizeof note, "%s, %lld of %lld rows (%.0f rows/s)",
+                       im->phase, (long long)im->rows_done,
+                       (long long)im->rows_total, (double)im->rows_done / s);
+    im->o->progress(
+        im->o->progress_ctx,
+        im->share_from + im->share * (im->share_to - im->share_from), note);
 }
 
 enum slw_rc
@@ -70,9 +76,7 @@ migrate_commit(struct migrate_import *im, struct slw_err *err)
     slw_tx_done(&im->tx);
     TRY(rc);
     (void)nanosleep(&breath, NULL);
-    migrate_show(im, im->rows_total > 0
-                         ? (double)im->rows_done / (double)im->rows_total
-                         : 0);
+    show(im);
     return SLW_OK;
 }
 
@@ -80,6 +84,8 @@ enum slw_rc
 migrate_tick(struct migrate_import *im, size_t rows, struct slw_err *err)
 {
     im->rows_done += (int64_t)rows;
+    if (im->counts[MIGRATE_FILES].there == 0 && im->rows_total > 0)
+        im->share = (double)im->rows_done / (double)im->rows_total;
     im->batch_rows += rows + 1;
     return im->batch_rows < MIGRATE_BATCH_ROWS ? SLW_OK
                                                : migrate_commit(im, err);
@@ -412,6 +418,7 @@ phases_run(struct migrate_import *im, struct slw_err *err)
         im->phase = phases[i].name;
         im->share_from = phases[i].from;
         im->share_to = phases[i].to;
+        im->share = 0;
         TRY(phases[i].fn(im, err));
         TRY(migrate_commit(im, err));
     }

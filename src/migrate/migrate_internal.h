@@ -76,6 +76,7 @@ struct migrate_import {
     size_t file_count;
     const char *phase;
     double share_from, share_to; /* of this phase */
+    double share;                /* of the phase that is done */
 };
 
 /* ---- source.c: the database ---- */
@@ -125,7 +126,6 @@ SLW_MUST_USE enum slw_rc migrate_tick(struct migrate_import *im, size_t rows,
                                       struct slw_err *err);
 SLW_MUST_USE enum slw_rc migrate_commit(struct migrate_import *im,
                                         struct slw_err *err);
-void migrate_show(struct migrate_import *im, double share);
 /* Our number of an experiment; negative: it was left out. */
 int64_t migrate_experiment_of(const struct migrate_import *im, int64_t from);
 /* A line of the report, and the count of its kind. */

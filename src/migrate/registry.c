@@ -314,10 +314,51 @@ model_bring(struct migrate_import *im, struct queries *q, struct slw_err *err)
     return migrate_tick(im, 1, err);
 }
 
+/* Names are unique in a workspace only, and there is one here. */
+static enum slw_rc
+others_leave(struct migrate_import *im, struct slw_err *err)
+{
+    static const struct {
+        enum migrate_kind kind;
+        const char *table, *sql;
+    } others[] = {
+        {MIGRATE_VERSIONS, "model_versions",
+         "SELECT count(*) FROM \"model_versions\" WHERE"
+         " {model_versions.workspace:'default'} <> 'default'"
+         " AND current_stage <> 'Deleted_Internal'"},
+        {MIGRATE_ALIASES, "registered_model_aliases",
+         "SELECT count(*) FROM registered_model_aliases WHERE"
+         " {registered_model_aliases.workspace:'default'} <> 'default'"}};
+    SLW_AUTO(slw_stmt, st);
+    bool row = false;
+    for (size_t i = 0; i < SLW_ARRAY_LEN(others); i++) {
+        SLW_AUTO(slw_stmt, count);
+        TRY(migrate_query(im, &count, others[i].table, others[i].sql, err));
+        TRY(migrate_step(&count, &row, err));
+        if (row)
+            im->counts[others[i].kind].left_out += slw_col_i64(&count, 0);
+    }
+    TRY(migrate_query(im, &st, "registered_models",
+                      "SELECT name FROM registered_models WHERE"
+                      " {registered_models.workspace:'default'} <> 'default'",
+                      err));
+    for (;;) {
+        TRY(migrate_step(&st, &row, err));
+        if (!row)
+            return SLW_OK;
+        slw_arena_reset(&im->item);
+        migrate_leave(im, MIGRATE_REGISTERED,
+                      "it is of another workspace than 'default'",
+                      "model '%.*s' with its versions",
+                      SLW_FMT(migrate_text(im, &st, 0)));
+    }
+}
+
 enum slw_rc
 migrate_registry(struct migrate_import *im, struct slw_err *err)
 {
     SLW_AUTO(queries, q);
+    TRY(others_leave(im, err));
     TRY(queries_prepare(im, &q, err));
     for (;;) {
         bool row = false;

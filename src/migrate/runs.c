@@ -178,6 +178,24 @@ points_bring(struct migrate_import *im, struct queries *q,
 
 /* ---- runs ---- */
 
+static bool
+fits(struct slw_str s, size_t least, size_t most)
+{
+    return s.len >= least && slw_track_cut(s, most).len == s.len;
+}
+
+/* The limits of slw_track_inputs_put, which are MLflow's own. */
+static bool
+input_fits(const struct slw_input *in)
+{
+    for (size_t i = 0; i < in->tag_count; i++)
+        if (!fits(in->tags[i].key, 0, 255) || !fits(in->tags[i].value, 0, 500))
+            return false;
+    return fits(in->name, 1, 500) && fits(in->digest, 1, 36) &&
+           fits(in->source, 0, 65535) && fits(in->schema, 0, 1048575) &&
+           fits(in->profile, 0, 16777215);
+}
+
 static enum slw_rc
 inputs_read(struct migrate_import *im, struct queries *q,
             struct slw_run_full *r, struct slw_err *err)
@@ -197,6 +215,14 @@ inputs_read(struct migrate_import *im, struct queries *q,
                                .profile = migrate_text(im, &q->inputs, 6)};
         TRY(migrate_pairs(im, &q->input_tags, migrate_text(im, &q->inputs, 0),
                           &in.tags, &in.tag_count, err));
+        if (!input_fits(&in)) {
+            migrate_leave(im, MIGRATE_INPUTS,
+                          "a name, digest, tag or text of it is too long",
+                          "dataset '%.*s' of run %.*s",
+                          SLW_FMT(slw_track_cut(in.name, 100)),
+                          SLW_FMT(r->run.id));
+            continue;
+        }
         r->inputs = slw_arena_grow(&im->item, r->inputs, sizeof in,
                                    r->input_count, &cap);
         r->inputs[r->input_count++] = in;
@@ -258,6 +284,17 @@ uri_place(struct migrate_import *im, struct slw_run *run)
 }
 
 static enum slw_rc
+points_count(struct queries *q, struct slw_str run_id, int64_t *io_count,
+             struct slw_err *err)
+{
+    bool row = false;
+    migrate_ask(&q->point_count, run_id);
+    TRY(migrate_step(&q->point_count, &row, err));
+    *io_count += slw_col_i64(&q->point_count, 0);
+    return SLW_OK;
+}
+
+static enum slw_rc
 run_new(struct migrate_import *im, struct queries *q, struct slw_run_full *r,
         struct slw_err *err)
 {
@@ -278,11 +315,24 @@ run_new(struct migrate_import *im, struct queries *q, struct slw_run_full *r,
     im->counts[MIGRATE_INPUTS].brought += (int64_t)r->input_count;
     if (!im->o->dry_run)
         return points_bring(im, q, r->run.id, 0, err);
-    bool row = false;
-    migrate_ask(&q->point_count, r->run.id);
-    TRY(migrate_step(&q->point_count, &row, err));
-    im->counts[MIGRATE_POINTS].brought += slw_col_i64(&q->point_count, 0);
-    return SLW_OK;
+    return points_count(q, r->run.id, &im->counts[MIGRATE_POINTS].brought, err);
+}
+
+/* Said with its experiment; what it has is counted. */
+static enum slw_rc
+run_leave(struct migrate_import *im, struct queries *q, struct slw_run_full *r,
+          struct slw_err *err)
+{
+    TRY(migrate_pairs(im, &q->params, r->run.id, &r->params, &r->param_count,
+                      err));
+    TRY(migrate_pairs(im, &q->tags, r->run.id, &r->tags, &r->tag_count, err));
+    TRY(inputs_read(im, q, r, err));
+    im->counts[MIGRATE_RUNS].left_out++;
+    im->counts[MIGRATE_PARAMS].left_out += (int64_t)r->param_count;
+    im->counts[MIGRATE_TAGS].left_out += (int64_t)r->tag_count;
+    im->counts[MIGRATE_INPUTS].left_out += (int64_t)r->input_count;
+    return points_count(q, r->run.id, &im->counts[MIGRATE_POINTS].left_out,
+                        err);
 }
 
 static enum slw_rc
@@ -294,18 +344,15 @@ run_bring(struct migrate_import *im, struct queries *q, struct slw_stmt *st,
     int64_t at = -1;
     run_read(im, st, &r);
     r.run.experiment_id = migrate_experiment_of(im, r.run.experiment_id);
-    if (r.run.experiment_id < 0) {
-        im->counts[MIGRATE_RUNS].left_out++; /* said with its experiment */
-        return SLW_OK;
-    }
+    if (r.run.experiment_id < 0)
+        return run_leave(im, q, &r, err);
     TRY(migrate_tx(im, err));
     const enum slw_rc rc =
         slw_track_run_get(&im->tx, r.run.id, &im->item, &here, err);
     if (rc == SLW_NOT_FOUND) {
         const enum slw_rc made = run_new(im, q, &r, err);
-        if (made == SLW_INVALID || made == SLW_LIMIT)
+        if (made != SLW_OK)
             return slw_err_prefix(err, "run %.*s: ", SLW_FMT(r.run.id));
-        TRY(made);
         return migrate_tick(im, 1 + r.param_count + r.tag_count, err);
     }
     TRY(rc);

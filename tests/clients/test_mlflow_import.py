@@ -260,7 +260,7 @@ def registered_fields(client, m):
             "created": m.creation_timestamp, "updated": m.last_updated_timestamp,
             "aliases": {k: int(v) for k, v in m.aliases.items()},
             "versions": sorted(
-                (version_fields(v)
+                (version_fields(client.get_model_version(m.name, v.version))
                  for v in client.search_model_versions(f"name='{m.name}'")),
                 key=lambda v: v["version"])}
 
@@ -614,6 +614,40 @@ def test_a_database_of_mlflow_2_has_fewer_tables(old, tmp_path):
     assert report["kinds"]["logged_models"]["there"] == 0
     assert report["kinds"]["runs"]["brought"] == len(all_runs(
         old_client(old)))
+
+
+def test_what_cannot_come_is_said_and_counted(old, tmp_path):
+    path = tmp_path / "strange.db"
+    shutil.copy(old["path"], path)
+    db = sqlite3.connect(path)
+    db.execute("UPDATE experiments SET workspace = 'w' WHERE name = 'first'")
+    db.execute("UPDATE registered_models SET workspace = 'w'"
+               " WHERE name = 'empty'")
+    db.execute("INSERT INTO trace_info(request_id, experiment_id, timestamp_ms,"
+               " status) VALUES('t', 0, 1, 'OK')")
+    db.execute("INSERT INTO tags(key, value, run_uuid) SELECT 'bytes',"
+               " CAST(x'61ff62' AS TEXT), run_uuid FROM runs"
+               " WHERE name = 'in Default'")
+    db.commit()
+    params = db.execute("SELECT count(*) FROM params JOIN runs USING(run_uuid)"
+                        " WHERE experiment_id <> ?", (old["first"],)).fetchone()
+    db.close()
+    done = slipway("import", "mlflow", "--backend-store-uri",
+                   f"sqlite:///{path}", "--data", tmp_path / "data", "--json",
+                   check=False)
+    report = json.loads(done.stdout)
+    assert done.returncode == 1 and not report["complete"]
+    what = [x["what"] for x in report["left_out"]]
+    assert what == ["1 traces", "experiment 'first'",
+                    "model 'empty' with its versions"]
+    assert report["kinds"]["params"]["brought"] == params[0]
+    for kind, c in report["kinds"].items():
+        assert c["brought"] + c["already"] + c["left_out"] == c["there"], kind
+    assert report["kinds"]["runs"]["left_out"] > 5
+    assert report["texts_not_utf8"] == 1
+    text = slipway("import", "mlflow", "--backend-store-uri", path, "--data",
+                   tmp_path / "data", check=False)
+    assert text.returncode == 1 and "left out (3):" in text.stdout
 
 
 # ---- leaving again ----
