@@ -450,7 +450,7 @@ const struct app_command app_commands[] = {
                 " dry-run",
      .help = "bring over what an MLflow server kept: experiments, runs, models",
      .example =
-         "slipway import mlflow --backend-store-uri sqlite:///mlflow.db\\\n"
+         "slipway import mlflow --backend-store-uri sqlite:///mlflow.db \\\n"
          "      --artifacts ./mlartifacts --data ./.slipway\n\n"
          "  With --data this process writes into the folder, beside a server or"
          " without one;\n  without it the server does it, and paths are those"

@@ -374,8 +374,7 @@ def test_a_second_import_does_nothing(old, tmp_path):
     again = bring(old, data)
     assert all(k["brought"] == 0 for k in again["kinds"].values()), again
     assert dump(data) == before
-    verify = slipway("verify", "--data", data)
-    assert "0 faults" in verify.stdout or verify.returncode == 0
+    slipway("verify", "--data", data)
 
 
 def dump(data, but=("store_", "jobs_")):
