@@ -148,11 +148,16 @@ report_show(const struct app_args *a, const struct json_t *report)
             : "",
         slw_json_f64_or(slw_json_get(report, "seconds"), 0));
     kinds_print(slw_json_get(report, "kinds"));
-    printf("\nartifacts: %lld folders found, %lld runs and logged models had "
-           "none, %.1f MB\n",
-           (long long)count_of(report, "artifact_folders"),
-           (long long)count_of(report, "without_artifact_folder"),
-           (double)count_of(report, "artifact_bytes") * 1e-6);
+    if (slw_json_type(slw_json_get(report, "artifacts")) == SLW_JSON_STR)
+        printf("\nartifacts: %lld folders found, %lld runs and logged models "
+               "had none, %.1f MB\n",
+               (long long)count_of(report, "artifact_folders"),
+               (long long)count_of(report, "without_artifact_folder"),
+               (double)count_of(report, "artifact_bytes") * 1e-6);
+    else
+        puts("\nartifacts: none were asked for; the same command with "
+             "--artifacts DIR brings them,\nwhere DIR is the old server's "
+             "--artifacts-destination (./mlartifacts) or ./mlruns");
     if (count_of(report, "texts_not_utf8"))
         printf("%lld texts were not UTF-8; such bytes are '?' here\n",
                (long long)count_of(report, "texts_not_utf8"));

@@ -187,6 +187,7 @@ report_write(struct migrate_import *im, struct slw_buf *report)
     slw_jw_obj(&w);
     slw_jw_kz(&w, "source", im->path);
     slw_jw_kstr(&w, "revision", im->revision);
+    slw_jw_kz(&w, "artifacts", im->root);
     slw_jw_kbool(&w, "dry_run", im->o->dry_run);
     slw_jw_kbool(&w, "complete", im->left_out.count == 0);
     slw_jw_kf64(&w, "seconds",

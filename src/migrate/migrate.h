@@ -24,7 +24,8 @@ struct slw_import_options {
 };
 /* Bring everything over.  What is here already is left as it is, so the same
  * call goes on after a crash and does nothing the second time.
- * Out    report: {"source", "revision", "dry_run", "complete", "kinds":
+ * Out    report: {"source", "revision", "artifacts", "dry_run", "complete",
+ * "kinds":
  *        {"runs": {"there","brought","already","left_out"}, …}, "mapped":
  *        [{"experiment","from","to"}…], "left_out": [{"what","why"}…],
  *        "left_out_count", "elsewhere": […], "elsewhere_count", "notes": […]}

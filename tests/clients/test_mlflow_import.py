@@ -504,8 +504,9 @@ def test_beside_a_running_server_and_by_it(old, tmp_path):
 
 def test_artifacts_can_come_later(old, tmp_path):
     data = tmp_path / "data"
-    slipway("import", "mlflow", "--backend-store-uri", old["uri"], "--data",
-            data, "--json")
+    done = slipway("import", "mlflow", "--backend-store-uri", old["uri"],
+                   "--data", data)
+    assert "none were asked for" in done.stdout
     db = sqlite3.connect(data / "slipway.db")
     uri = "SELECT artifact_uri FROM track_run WHERE id = ?"
     assert db.execute(uri, (old["parent"],)).fetchone()[0].startswith("file:")
