@@ -9,6 +9,8 @@ import shutil
 import signal
 import sqlite3
 import subprocess
+import threading
+import time
 
 import pytest
 
@@ -24,7 +26,7 @@ import pandas as pd  # noqa: E402
 from mlflow import MlflowClient  # noqa: E402
 from mlflow.entities import Metric, Param, RunTag, ViewType  # noqa: E402
 
-from conftest import BIN, Server  # noqa: E402
+from conftest import BIN, Server, eventually  # noqa: E402
 
 LONG = 30_000  # points of the run that needs several batches
 
@@ -377,12 +379,12 @@ def test_a_second_import_does_nothing(old, tmp_path):
     slipway("verify", "--data", data)
 
 
-def dump(data, but=("store_", "jobs_")):
+def dump(data, rooms=("track_", "registry_", "migrate_")):
     """Every row of every table; ids of blobs and points included."""
     db = sqlite3.connect(f"file:{data}/slipway.db?mode=ro", uri=True)
     tables = [t for (t,) in db.execute(
         "SELECT name FROM sqlite_schema WHERE type = 'table' ORDER BY name")
-        if not t.startswith(but)]
+        if t.startswith(rooms)]
     rows = {t: sorted(map(repr, db.execute(f'SELECT * FROM "{t}"')))
             for t in tables}
     db.close()
@@ -412,6 +414,45 @@ def test_killed_again_and_again_it_ends_the_same(old, tmp_path):
         break
     assert killed > 0
     assert dump(data) == dump(whole)
+
+
+def test_the_server_killed_while_it_imports_goes_on(old, tmp_path):
+    whole = tmp_path / "whole"
+    bring(old, whole)
+    s = Server(tmp_path).start()
+    job = s.post("/api/v1/imports", {"backend_store_uri": str(old["path"]),
+                                     "artifacts": str(old["artifacts"])})["job"]
+    eventually(lambda: s.get(f"/api/v1/jobs/{job}")["state"] == "running")
+    s.kill()
+    with s:
+        row = s.job(job)
+        assert row["state"] == "succeeded", row
+        assert row["result"]["complete"]
+    assert dump(s.data) == dump(whole)
+
+
+def test_clients_log_while_it_imports(old, tmp_path):
+    with Server(tmp_path) as s:
+        here = MlflowClient(tracking_uri=s.url)
+        run = here.create_run("0").info.run_id
+        done = threading.Event()
+        worst, logged = [0.0], [0]
+
+        def log():
+            while not done.is_set():
+                begin = time.monotonic()
+                here.log_metric(run, "m", logged[0], step=logged[0])
+                worst[0] = max(worst[0], time.monotonic() - begin)
+                logged[0] += 1
+
+        thread = threading.Thread(target=log)
+        thread.start()
+        bring(old, s.data)
+        done.set()
+        thread.join()
+        assert len(here.get_metric_history(run, "m")) == logged[0] > 10
+        assert worst[0] < 10, worst  # sanitized, and the disk is shared
+        assert here.get_run(old["child"]).data.metrics["late"] == 5.0
 
 
 def test_a_long_run_goes_on_in_its_middle(old, tmp_path):
