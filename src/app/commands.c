@@ -456,7 +456,7 @@ const struct app_command app_commands[] = {
          " without one;\n  without it the server does it, and paths are those"
          " of its machine.  The database\n  is only read; stop the old server,"
          " or import a copy.  The same command again goes\n  on where it was"
-         " killed, and brings what is new; what is here is never changed.\n"
+         " killed, and brings what is new; ended runs are never changed.\n"
          "  Run ids stay.  Experiment ids stay where they are free here; one"
          " whose name is\n  here already is merged into that.  A registered"
          " model of the same name gets the\n  versions whose numbers are free;"

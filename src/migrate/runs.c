@@ -1,8 +1,9 @@
 /* runs.c -- runs and logged models.
  *
- * A run and its first points are one transaction.  When more points follow, a
- * row of migrate_run says how far they are; it goes with the last ones.  So a
- * run that is here without such a row is here as a whole. */
+ * A run and its first points are one transaction.  While more points follow,
+ * or the run goes on over there, a row of migrate_run says how far they are;
+ * it goes with the last ones.  So a run that is here without such a row is
+ * here as a whole. */
 #include <math.h>
 
 #include "migrate/migrate_internal.h"
@@ -144,35 +145,37 @@ points_read(struct migrate_import *im, struct slw_stmt *st,
     return SLW_OK;
 }
 
-/* The points behind rowid `at`, batch by batch. */
+/* The points behind rowid `at`, batch by batch; `parted`: there is a row that
+ * says so.  It stays for a run that goes on there. */
 static enum slw_rc
 points_bring(struct migrate_import *im, struct queries *q,
-             struct slw_str run_id, int64_t at, struct slw_err *err)
+             const struct slw_run *run, int64_t at, bool parted,
+             struct slw_err *err)
 {
     struct slw_metric *list = NULL;
-    size_t count = 0;
-    bool parted = at > 0;
-    migrate_ask(&q->points, run_id);
+    size_t count = 0, last = 0;
+    int64_t none = 0;
+    const bool goes_on = run->status == SLW_RUN_RUNNING && !run->deleted;
+    migrate_ask(&q->points, run->id);
     slw_stmt_i64(&q->points, 2, at);
     for (;;) {
-        TRY(points_read(im, &q->points, &list, &count, &at, err));
+        TRY(points_read(im, &q->points, &list, &last, &at, err));
         TRY(migrate_tx(im, err));
-        if (count)
-            TRY(slw_track_points_bring(&im->tx, run_id, list, count, err));
-        im->counts[MIGRATE_POINTS].brought += (int64_t)count;
-        if (count < MIGRATE_POINT_COUNT)
+        if (last)
+            TRY(slw_track_points_bring(&im->tx, run->id, list, last, err));
+        im->counts[MIGRATE_POINTS].brought += (int64_t)last;
+        if (last < MIGRATE_POINT_COUNT)
             break;
         parted = true;
-        TRY(part_put(im, run_id, at, err));
-        TRY(migrate_tick(im, count, err));
+        TRY(part_put(im, run->id, at, err));
+        TRY(migrate_tick(im, last, err));
     }
-    const size_t last = count;
-    migrate_ask(&q->latest, run_id);
-    TRY(points_read(im, &q->latest, &list, &count, &at, err));
+    migrate_ask(&q->latest, run->id);
+    TRY(points_read(im, &q->latest, &list, &count, &none, err));
     if (count)
-        TRY(slw_track_points_bring(&im->tx, run_id, list, count, err));
-    if (parted)
-        TRY(part_put(im, run_id, -1, err));
+        TRY(slw_track_points_bring(&im->tx, run->id, list, count, err));
+    if (goes_on || parted)
+        TRY(part_put(im, run->id, goes_on ? at : -1, err));
     return migrate_tick(im, last, err);
 }
 
@@ -314,7 +317,7 @@ run_new(struct migrate_import *im, struct queries *q, struct slw_run_full *r,
     im->counts[MIGRATE_TAGS].brought += (int64_t)r->tag_count;
     im->counts[MIGRATE_INPUTS].brought += (int64_t)r->input_count;
     if (!im->o->dry_run)
-        return points_bring(im, q, r->run.id, 0, err);
+        return points_bring(im, q, &r->run, 0, false, err);
     return points_count(q, r->run.id, &im->counts[MIGRATE_POINTS].brought, err);
 }
 
@@ -357,14 +360,15 @@ run_bring(struct migrate_import *im, struct queries *q, struct slw_stmt *st,
     }
     TRY(rc);
     TRY(part_get(im, r.run.id, &at, err));
-    if (at >= 0 && !im->o->dry_run)
-        return points_bring(im, q, r.run.id, at, err);
-    if (here.status == SLW_RUN_RUNNING && r.run.status != SLW_RUN_RUNNING)
-        migrate_leave(im, MIGRATE_RUNS,
-                      "it was brought over while it ran; delete it here for "
-                      "good and import again to have its end",
-                      "run %.*s", SLW_FMT(r.run.id));
-    return SLW_OK;
+    if (at < 0 || im->o->dry_run)
+        return SLW_OK;
+    if (here.status == SLW_RUN_RUNNING && !here.deleted) {
+        TRY(migrate_pairs(im, &q->params, r.run.id, &r.params, &r.param_count,
+                          err));
+        TRY(migrate_pairs(im, &q->tags, r.run.id, &r.tags, &r.tag_count, err));
+        TRY(slw_track_run_follow(&im->tx, &r, err));
+    }
+    return points_bring(im, q, &r.run, at, true, err);
 }
 
 enum slw_rc

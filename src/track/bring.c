@@ -20,6 +20,8 @@ static const char SQL_EXPERIMENT_TAG[] =
 static const char SQL_RUN_ADD[] =
     "INSERT INTO track_run(id, experiment_id, name, user, artifact_uri, status,"
     " deleted, start_ms, end_ms) VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)";
+static const char SQL_RUN_STATE[] =
+    "UPDATE track_run SET status = ?2, end_ms = ?3 WHERE number = ?1";
 static const char SQL_RUN_LOCATE[] =
     "UPDATE track_run SET artifact_uri = ?2 WHERE id = ?1";
 static const char SQL_PARAM[] =
@@ -147,6 +149,22 @@ slw_track_run_bring(struct slw_tx *tx, const struct slw_run_full *r,
                                   r->model_output_count, err));
     return r->run.deleted ? slw_track_run_mark(tx, r->run.id, true, err)
                           : SLW_OK;
+}
+
+enum slw_rc
+slw_track_run_follow(struct slw_tx *tx, const struct slw_run_full *r,
+                     struct slw_err *err)
+{
+    int64_t number = 0;
+    TRY(track_run_number(tx, r->run.id, true, &number, err));
+    TRY(values_put(tx, SQL_PARAM, number, r->params, r->param_count, err));
+    TRY(values_put(tx, SQL_TAG, number, r->tags, r->tag_count, err));
+    SLW_AUTO(slw_stmt, st);
+    TRY(slw_stmt_prepare(&st, tx, SQL_RUN_STATE, err));
+    slw_stmt_i64(&st, 1, number);
+    slw_stmt_i64(&st, 2, (int64_t)r->run.status);
+    slw_stmt_i64(&st, 3, r->run.end_ms);
+    return slw_stmt_run(&st, err);
 }
 
 static enum slw_rc

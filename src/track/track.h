@@ -359,6 +359,11 @@ slw_track_experiment_bring(struct slw_tx *tx, const struct slw_experiment *e,
 SLW_MUST_USE enum slw_rc slw_track_run_bring(struct slw_tx *tx,
                                              const struct slw_run_full *r,
                                              struct slw_err *err);
+/* A run brought over while it ran: its state and end, and the params and tags
+ * that it lacks.  Errors NOT_FOUND; INVALID: it is deleted. */
+SLW_MUST_USE enum slw_rc slw_track_run_follow(struct slw_tx *tx,
+                                              const struct slw_run_full *r,
+                                              struct slw_err *err);
 /* Many points of one run (of a deleted one too) as one packed row; those of
  * one metric should stand side by side. */
 SLW_MUST_USE enum slw_rc

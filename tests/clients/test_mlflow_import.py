@@ -482,6 +482,34 @@ def test_a_long_run_goes_on_in_its_middle(old, tmp_path):
     assert dump(data) == want
 
 
+def test_a_run_that_goes_on_there_is_followed(old, tmp_path):
+    path = tmp_path / "going.db"
+    shutil.copy(old["path"], path)
+    going = {**old, "uri": f"sqlite:///{path}"}
+    there = old_client(going)
+    run = there.create_run(old["first"], run_name="going").info.run_id
+    there.log_metric(run, "m", 1.0, step=0)
+    bring(going, tmp_path / "data")
+    assert bring(going, tmp_path / "data")["kinds"]["metric_points"][
+        "brought"] == 0
+    there.log_metric(run, "m", 2.0, step=1)
+    there.log_metric(run, "n", 3.0)
+    there.log_param(run, "late", "yes")
+    there.set_terminated(run, "KILLED")
+    report = bring(going, tmp_path / "data")
+    assert report["kinds"]["metric_points"]["brought"] == 2
+    assert bring(going, tmp_path / "data")["kinds"]["metric_points"][
+        "brought"] == 0
+    with Server(tmp_path) as s:
+        here = MlflowClient(tracking_uri=s.url)
+        assert run_fields(here.get_run(run)) == run_fields(there.get_run(run))
+        assert history(here, run, "m") == history(there, run, "m")
+    db = sqlite3.connect(tmp_path / "data" / "slipway.db")
+    assert (run,) not in db.execute("SELECT run_id FROM migrate_run")\
+        .fetchall()
+    db.close()
+
+
 def test_a_dry_run_changes_nothing(old, tmp_path):
     data = tmp_path / "data"
     nowhere = bring(old, data, "--dry-run", check=False)
