@@ -15,7 +15,7 @@ enum slw_role {
     SLW_ROLE_READER,   /* read everything, predict */
     SLW_ROLE_WRITER,   /* and log, add data, train */
     SLW_ROLE_DEPLOYER, /* and promote, roll back, set weights */
-    SLW_ROLE_ADMIN     /* and make tokens */
+    SLW_ROLE_ADMIN     /* and make tokens, import and export */
 };
 const char *slw_role_name(enum slw_role r);
 SLW_MUST_USE enum slw_rc slw_role_parse(struct slw_str s, enum slw_role *out,

@@ -219,15 +219,17 @@ api_render_error(enum slw_dialect dialect, const struct slw_err *err,
 /* ---- who may ---- */
 
 /* Least role for a route: reading and predicting, writing, deploying, and
- * the tokens themselves. */
+ * the tokens themselves, and moving in or out. */
 static enum slw_role
 role_needed(const struct slw_route *route)
 {
     struct slw_str path = slw_str_of(route->path);
     if (slw_str_starts(path, "/api/v1/tokens") ||
-        slw_str_starts(path, "/api/v1/webhooks") ||
-        slw_str_starts(path, "/api/2.0/mlflow/webhooks"))
-        return SLW_ROLE_ADMIN; /* webhooks as in MLflow: they carry news out */
+        slw_str_starts(path, "/api/v1/webhooks") || /* they carry news out */
+        slw_str_starts(path, "/api/2.0/mlflow/webhooks") ||
+        slw_str_starts(path, "/api/v1/imports") || /* they name paths of the */
+        slw_str_starts(path, "/api/v1/exports"))   /* server's machine */
+        return SLW_ROLE_ADMIN;
     if (strcmp(route->method, "GET") == 0)
         return SLW_ROLE_READER;
     if (slw_str_starts(path, "/v2/") || slw_str_ends(path, "/invocations") ||

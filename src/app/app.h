@@ -162,6 +162,8 @@ int app_labels(struct app_args *a);
 int app_window(struct app_args *a);
 int app_flow_run(struct app_args *a);
 int app_rehearse(struct app_args *a);
+int app_import_mlflow(struct app_args *a);
+int app_export_all(struct app_args *a);
 int app_job(struct app_args *a);
 int app_clock(struct app_args *a);
 int app_token(struct app_args *a);

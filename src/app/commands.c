@@ -533,6 +533,43 @@ const struct app_command app_commands[] = {
      .query = "model limit",
      .rows = "decisions",
      .columns = "at=at_ms:time model trigger fired reason"},
+    /* ---- coming and going ---- */
+    {.name = "import mlflow",
+     .synopsis = "",
+     .options = "!backend-store-uri=URI artifacts=DIR prefix=TEXT data=DIR"
+                " dry-run",
+     .help = "bring over what an MLflow server kept: experiments, runs, models",
+     .example =
+         "slipway import mlflow --backend-store-uri sqlite:///mlflow.db \\\n"
+         "      --artifacts ./mlartifacts --data ./.slipway\n\n"
+         "  With --data this process writes into the folder, beside a server or"
+         " without one;\n  without it the server does it, and paths are those"
+         " of its machine.  The database\n  is only read; stop the old server,"
+         " or import a copy.  The same command again goes\n  on where it was"
+         " killed, and brings what is new; ended runs are never changed.\n"
+         "  Run ids stay.  Experiment ids stay where they are free here; one"
+         " whose name is\n  here already is merged into that.  A registered"
+         " model of the same name gets the\n  versions whose numbers are free;"
+         " --prefix TEXT keeps both apart.  Artifacts are\n  copied from below"
+         " DIR (the old --artifacts-destination, or ./mlruns); those in\n  s3"
+         " and the like stay where they are.  --dry-run says what would be"
+         " done.  Ends\n  with 1 when anything was left out: the report says"
+         " what, and why.",
+     .fn = app_import_mlflow},
+    {.name = "export",
+     .synopsis = "",
+     .options = "!out=DIR experiment=NAME… artifacts data=DIR",
+     .help = "write tracking and registry as Parquet, JSON lines and files",
+     .example =
+         "slipway export --out ./export --artifacts --data ./.slipway\n\n"
+         "  One snapshot: a table is TABLE.parquet and TABLE.jsonl, metric"
+         " histories are\n  points/*.parquet, artifacts lie under artifacts/,"
+         " and manifest.json has counts\n  and the SHA-256 of every file."
+         "  With --experiment only these, without the\n  registry.  With --data"
+         " this process reads the folder; without it the server does\n  it and"
+         " DIR is on its machine.\n"
+         "  duckdb -c \"SELECT * FROM 'export/runs.parquet'\"",
+     .fn = app_export_all},
     /* ---- the machine room ---- */
     {.name = "jobs list",
      .synopsis = "",

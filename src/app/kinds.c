@@ -4,6 +4,7 @@
 #include "data/data.h"
 #include "features/features.h"
 #include "flow/flow.h"
+#include "migrate/migrate.h"
 #include "monitor/monitor.h"
 #include "rehearse/rehearse.h"
 
@@ -18,6 +19,8 @@ const struct slw_job_kind app_job_kinds[] = {
     {"flow.train", slw_flow_train_job, 3, 240 * MINUTE_MS, 16 * GIB},
     {"flow.gate", slw_flow_gate_job, 3, 30 * MINUTE_MS, 8 * GIB},
     {"rehearse.run", slw_rehearse_job, 1, 600 * MINUTE_MS, 8 * GIB},
+    {"migrate.import", slw_import_job, 3, 600 * MINUTE_MS, 8 * GIB},
+    {"migrate.export", slw_export_job, 1, 600 * MINUTE_MS, 8 * GIB},
     {"flow.reproduce", slw_flow_reproduce_job, 2, 60 * MINUTE_MS, 16 * GIB},
 };
 const size_t app_job_kind_count = SLW_ARRAY_LEN(app_job_kinds);

@@ -344,6 +344,33 @@ slw_registry_gate_list(struct slw_tx *tx, struct slw_str model, int64_t version,
                        struct slw_arena *a, struct slw_gate_result **out,
                        size_t *out_count, struct slw_err *err);
 
+/* ---- bringing over what another registry kept, as it was there ---- */
+/* Name, description, times and tags; one that is here stays as it is.
+ * Errors INVALID: name or tag. */
+SLW_MUST_USE enum slw_rc
+slw_registry_model_bring(struct slw_tx *tx,
+                         const struct slw_registered_model *m, bool *out_new,
+                         struct slw_err *err);
+/* A version under its own number with stage, times and tags; no event.
+ * Errors CONFLICT: the number is taken; NOT_FOUND: no such model. */
+SLW_MUST_USE enum slw_rc slw_registry_version_bring(struct slw_tx *tx,
+                                                    const struct slw_version *v,
+                                                    struct slw_err *err);
+/* Numbers up to this one are not handed out any more. */
+SLW_MUST_USE enum slw_rc slw_registry_version_reserve(struct slw_tx *tx,
+                                                      struct slw_str model,
+                                                      int64_t version,
+                                                      struct slw_err *err);
+/* Say where its bytes lie from now on. */
+SLW_MUST_USE enum slw_rc slw_registry_version_locate(struct slw_tx *tx,
+                                                     struct slw_str model,
+                                                     int64_t version,
+                                                     struct slw_str source,
+                                                     struct slw_err *err);
+/* All tables of this room for others (see track.h; ?1 is not used). */
+extern const struct slw_dump_table slw_registry_dump_tables[];
+extern const size_t slw_registry_dump_table_count;
+
 /* Is everything there that versions, releases and aliases name?
  * (store/verify.h) */
 SLW_MUST_USE enum slw_rc slw_registry_verify(struct slw_verify *v,

@@ -79,11 +79,40 @@ is_disk_full(struct store_conn *c, int rc)
     return error == ENOSPC || error == EDQUOT || error == EFBIG;
 }
 
+/* Of a database that is not ours: the remedies for slipway.db are none. */
+static enum slw_rc
+foreign_fail(struct store_conn *c, int rc, const char *said,
+             struct slw_err *err)
+{
+    switch (rc & 0xff) {
+    case SQLITE_BUSY:
+    case SQLITE_LOCKED:
+        return slw_fail(err, SLW_BUSY,
+                        "%s: another process has been writing for %d s; stop "
+                        "it, or take a copy",
+                        c->foreign, STORE_WAIT_MS / 1000);
+    case SQLITE_NOTADB:
+        return slw_fail(err, SLW_CORRUPT, "%s is not an SQLite database",
+                        c->foreign);
+    case SQLITE_CORRUPT:
+        return slw_fail(err, SLW_CORRUPT, "%s is damaged: %s", c->foreign,
+                        said);
+    case SQLITE_ERROR:
+        return slw_fail(err, SLW_INVALID, "%s: %s", c->foreign, said);
+    case SQLITE_INTERRUPT:
+        return slw_fail(err, SLW_TIMEOUT, "%s: interrupted", c->foreign);
+    default:
+        return slw_fail(err, SLW_IO, "cannot read %s: %s", c->foreign, said);
+    }
+}
+
 enum slw_rc
 store_conn_fail(struct store_conn *c, int rc, const char *what,
                 struct slw_err *err)
 {
     const char *said = c->db ? sqlite3_errmsg(c->db) : sqlite3_errstr(rc);
+    if (c->foreign)
+        return foreign_fail(c, rc, said, err);
     if (c->db && sqlite3_extended_errcode(c->db) != SQLITE_OK &&
         (sqlite3_extended_errcode(c->db) & 0xff) == (rc & 0xff))
         rc = sqlite3_extended_errcode(c->db);
@@ -197,7 +226,45 @@ store_conn_free(struct store_conn *c)
     slw_free(c->cache);
     slw_free(c->cache_sql);
     store_memo_forget(&c->memo);
+    slw_free(c->foreign);
     slw_free(c);
+}
+
+static enum slw_rc
+foreign_set_up(struct store_conn *c, struct slw_err *err)
+{
+    static const char settings[] = "PRAGMA query_only = ON;"
+                                   "PRAGMA trusted_schema = OFF;"
+                                   "PRAGMA cell_size_check = ON;"
+                                   "PRAGMA temp_store = MEMORY;"
+                                   "PRAGMA cache_size = -32768;";
+    const int flags =
+        SQLITE_OPEN_READONLY | SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_EXRESCODE;
+    const int rc = sqlite3_open_v2(c->foreign, &c->db, flags, NULL);
+    if (rc != SQLITE_OK)
+        return store_conn_fail(c, rc, "cannot open", err);
+    (void)sqlite3_busy_handler(c->db, wait_for_other_writer, c);
+    (void)sqlite3_db_config(c->db, SQLITE_DBCONFIG_DEFENSIVE, 1, NULL);
+    return store_conn_exec(c, settings, err);
+}
+
+enum slw_rc
+store_conn_open_foreign(struct store_conn **out, const char *path,
+                        struct slw_err *err)
+{
+    (void)pthread_once(&library_once, library_init);
+    struct store_conn *c = slw_alloc(sizeof(*c));
+    c->cache_max = STORE_READER_STMT_MAX;
+    c->cache = slw_alloc(c->cache_max * sizeof(*c->cache));
+    c->cache_sql = slw_alloc(c->cache_max * sizeof(*c->cache_sql));
+    c->foreign = slw_strdup(slw_str_of(path));
+    const enum slw_rc rc = foreign_set_up(c, err);
+    if (rc != SLW_OK) {
+        store_conn_free(c);
+        return rc;
+    }
+    *out = c;
+    return SLW_OK;
 }
 
 void

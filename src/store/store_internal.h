@@ -56,6 +56,7 @@ struct store_conn {
     uint64_t uses;
     size_t live_count; /* statements prepared and not done */
     int64_t busy_since_ns;
+    char *foreign; /* path of a database that is not ours; else NULL */
     struct store_conn *next; /* idle readers */
     struct store_memo memo;  /* the writer only */
 };
@@ -112,6 +113,9 @@ struct slw_store {
 /* conn.c */
 enum slw_rc store_conn_open(struct store_conn **out, const char *path,
                             bool writer, struct slw_err *err);
+/* A database that is not ours, for reading only. */
+enum slw_rc store_conn_open_foreign(struct store_conn **out, const char *path,
+                                    struct slw_err *err);
 void store_conn_free(struct store_conn *c);
 /* Take every statement back that its user has not ended. */
 void store_conn_settle(struct store_conn *c);

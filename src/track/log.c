@@ -268,3 +268,14 @@ slw_track_log(struct slw_tx *tx, struct slw_str run_id,
     TRY(metrics_put(tx, run, metrics, metric_count, err));
     return track_tags_put(tx, run, tags, tag_count, err);
 }
+
+enum slw_rc
+slw_track_points_bring(struct slw_tx *tx, struct slw_str run_id,
+                       const struct slw_metric *metrics, size_t count,
+                       struct slw_err *err)
+{
+    SLW_ASSERT(tx->write);
+    int64_t run = 0;
+    TRY(track_run_number(tx, run_id, false, &run, err));
+    return metrics_put(tx, run, metrics, count, err);
+}

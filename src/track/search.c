@@ -160,20 +160,24 @@ set_count(struct plan *p, const struct slw_filter_clause *c, int64_t count_max,
     return SLW_OK;
 }
 
-/* The clause with the smallest set below count_max. */
+/* The clause with the smallest set below count_max: those that ask for one
+ * value first, as they leave least to be counted of the ranges. */
 static enum slw_rc
 driver_pick(struct plan *p, int64_t count_max, struct slw_err *err)
 {
     p->driver = NULL;
     p->driver_count = count_max;
-    for (size_t i = 0; i < p->filter.count; i++) {
-        const struct slw_filter_clause *c = &p->filter.clauses[i];
+    for (size_t i = 0; i < 2 * p->filter.count; i++) {
+        const struct slw_filter_clause *c =
+            &p->filter.clauses[i % p->filter.count];
+        const bool one_value = i < p->filter.count;
         bool may = false;
         int64_t count = 0;
         TRY(slw_filter_place(may_drive(c, &may, err), c->at, err));
-        if (may)
-            TRY(set_count(p, c, p->driver_count, &count, err));
-        if (may && count < p->driver_count) {
+        if (!may || (c->op == SLW_OP_EQ) != one_value)
+            continue;
+        TRY(set_count(p, c, p->driver_count, &count, err));
+        if (count < p->driver_count) {
             p->driver = c;
             p->driver_count = count;
         }

@@ -420,6 +420,78 @@ slw_track_logged_search(struct slw_tx *tx, const struct slw_track_query *q,
                         struct slw_arena *a, struct slw_logged_model **out,
                         size_t *out_count, bool *out_more, struct slw_err *err);
 
+/* ---- bringing over what another tracking server kept, as it was there ----
+ * Ids, times and states are the given ones; nothing is cut, nothing that is
+ * here is overwritten. */
+/* An experiment of that name, if there is one, gets the tags it lacks; else a
+ * new one with this id (negative: any), which must be free; an empty location
+ * becomes "mlflow-artifacts:/<id>". */
+SLW_MUST_USE enum slw_rc
+slw_track_experiment_bring(struct slw_tx *tx, const struct slw_experiment *e,
+                           const struct slw_kv *tags, size_t tag_count,
+                           int64_t *out_id, struct slw_err *err);
+/* A run with all but its metrics.  Errors CONFLICT: the id is taken. */
+SLW_MUST_USE enum slw_rc slw_track_run_bring(struct slw_tx *tx,
+                                             const struct slw_run_full *r,
+                                             struct slw_err *err);
+/* A run brought over while it ran: its state and end, and the params and tags
+ * that it lacks.  Errors NOT_FOUND; INVALID: it is deleted. */
+SLW_MUST_USE enum slw_rc slw_track_run_follow(struct slw_tx *tx,
+                                              const struct slw_run_full *r,
+                                              struct slw_err *err);
+/* Many points of one run (of a deleted one too) as one packed row; those of
+ * one metric should stand side by side. */
+SLW_MUST_USE enum slw_rc
+slw_track_points_bring(struct slw_tx *tx, struct slw_str run_id,
+                       const struct slw_metric *metrics, size_t count,
+                       struct slw_err *err);
+/* A logged model with all that belongs to it.  Errors CONFLICT: likewise. */
+SLW_MUST_USE enum slw_rc
+slw_track_logged_bring(struct slw_tx *tx, const struct slw_logged_model *m,
+                       struct slw_err *err);
+/* Say where the artifacts lie from now on. */
+SLW_MUST_USE enum slw_rc slw_track_run_locate(struct slw_tx *tx,
+                                              struct slw_str id,
+                                              struct slw_str uri,
+                                              struct slw_err *err);
+SLW_MUST_USE enum slw_rc slw_track_logged_locate(struct slw_tx *tx,
+                                                 struct slw_str id,
+                                                 struct slw_str uri,
+                                                 struct slw_err *err);
+
+/* ---- taking everything out (dump.c) ---- */
+/* A table as others shall see it: `sql` gives its columns in this order; ?1
+ * is NULL or a JSON list of the experiments wanted.
+ * columns: "run_id:VARCHAR step:BIGINT …", types as DuckDB names them. */
+struct slw_dump_table {
+    const char *name;
+    const char *columns;
+    const char *sql;
+};
+extern const struct slw_dump_table slw_track_dump_tables[];
+extern const size_t slw_track_dump_table_count;
+/* Every metric point in the order of runs, as it was logged (what was sent
+ * twice comes twice).  experiments: as ?1 above, empty for all.
+ * Out  strings live until the next call */
+struct slw_point_walk {
+    struct slw_stmt st, series; /* one after the other */
+    bool in_series;
+    struct slw_arena arena;
+    void *names;
+    struct slw_str points; /* packed, of the present row */
+    size_t at;
+    struct slw_str run_id;
+};
+SLW_MUST_USE enum slw_rc slw_track_points_begin(struct slw_point_walk *w,
+                                                struct slw_tx *tx,
+                                                struct slw_str experiments,
+                                                struct slw_err *err);
+SLW_MUST_USE enum slw_rc slw_track_points_next(struct slw_point_walk *w,
+                                               struct slw_metric *out,
+                                               bool *out_more,
+                                               struct slw_err *err);
+void slw_point_walk_done(struct slw_point_walk *w);
+
 /* ---- MLflow's filter and order grammar, for this room and the registry ----
  * clause (AND clause)*; clause: [entity.]key op value. */
 enum slw_filter_op {
