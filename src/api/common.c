@@ -200,7 +200,8 @@ static enum slw_role
 role_needed(const struct slw_route *route)
 {
     struct slw_str path = slw_str_of(route->path);
-    if (slw_str_starts(path, "/api/v1/tokens"))
+    if (slw_str_starts(path, "/api/v1/tokens") ||
+        slw_str_starts(path, "/api/v1/gc"))
         return SLW_ROLE_ADMIN;
     if (strcmp(route->method, "GET") == 0)
         return SLW_ROLE_READER;

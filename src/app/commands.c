@@ -516,6 +516,18 @@ const struct app_command app_commands[] = {
                 "2026-01-31T22-00-00.000Z\n"
                 "  slipway restore next-range           the deployment",
      .fn = app_restore},
+    {.name = "gc",
+     .synopsis = "",
+     .options = "dry-run older-than=AGE experiment-ids=IDS run-ids=IDS "
+                "logged-model-ids=IDS grace=AGE data=DIR",
+     .help = "remove for good what was deleted 30 days ago, and bytes that "
+             "nothing needs",
+     .example = "slipway gc --dry-run              what would go, how many "
+                "bytes\n"
+                "  slipway gc --older-than 7d\n"
+                "  slipway gc --experiment-ids 3,4 --older-than 0s\n"
+                "  slipway gc --data ./.slipway      the folder itself",
+     .fn = app_gc},
     {.name = "clock",
      .synopsis = "[TIME]",
      .word_max = 1,

@@ -145,7 +145,7 @@ slw_track_run_update(struct slw_tx *tx, struct slw_str id,
                      enum slw_run_status status, int64_t end_ms,
                      struct slw_str name, struct slw_err *err);
 /* Delete or restore; again is no error. */
-SLW_MUST_USE enum slw_rc slw_track_run_mark(struct slw_tx *tx,
+SLW_MUST_USE enum slw_rc slw_track_run_mark(struct slw_tx *tx, int64_t now_ms,
                                             struct slw_str id, bool deleted,
                                             struct slw_err *err);
 /* Errors NOT_FOUND: no such tag. */
@@ -430,6 +430,80 @@ struct slw_str slw_track_cut(struct slw_str s, size_t count_max);
  * to itself as a normalised path.  what: "metrics[0].name", for the message. */
 SLW_MUST_USE enum slw_rc
 slw_track_key_check(struct slw_str key, const char *what, struct slw_err *err);
+
+/* ---- removing for good what was deleted ---- */
+enum slw_purge_kind { SLW_PURGE_EXPERIMENT, SLW_PURGE_RUN, SLW_PURGE_MODEL };
+const char *slw_purge_kind_name(enum slw_purge_kind k); /* "experiment" … */
+/* Who else needs runs and logged models (the registry's versions). */
+struct slw_purge_needs {
+    void *ctx;
+    /* Look again; within the transaction that is going to remove. */
+    enum slw_rc (*load)(void *ctx, struct slw_tx *tx, struct slw_err *err);
+    /* "version 3 of iris", or empty; the view lives until the next load. */
+    struct slw_str (*who)(void *ctx, struct slw_str id);
+};
+struct slw_purge_options {
+    int64_t before_ms; /* deleted at this instant or before */
+    int64_t now_ms;
+    /* Of ids given only these are removed; each must be deleted, for long
+     * enough.  None at all: everything that is deleted. */
+    const struct slw_str *experiments, *runs, *models;
+    size_t experiment_count, run_count, model_count;
+    bool dry_run;
+    /* Artifacts may lie in files as well (mlflow-artifacts: of a server with
+     * a destination, or where clients write): their roots are noted down, for
+     * slw_track_garbage. */
+    bool files_too;
+    struct slw_purge_needs needs; /* load NULL: nobody */
+    void (*progress)(void *ctx, int64_t done);
+    void *progress_ctx;
+};
+struct slw_purge_item {
+    enum slw_purge_kind kind;
+    struct slw_str id, name;
+    int64_t experiment_id;
+    int64_t deleted_at_ms;
+    int64_t file_count, size; /* artifacts */
+    struct slw_str kept;      /* why it stays; empty: it goes */
+};
+#define SLW_PURGE_ITEM_MAX 1000 /* told one by one; others are counted */
+/* Owner: one thread; everything in its arena. */
+struct slw_purge {
+    struct slw_arena arena;
+    struct slw_purge_item *items;
+    size_t item_count, item_cap;
+    int64_t experiment_count, run_count, model_count; /* removed */
+    int64_t kept_count;
+    int64_t file_count, size; /* of artifacts, before compression */
+    struct slw_str *roots;    /* of a dry run: what would go */
+    size_t root_count, root_cap;
+};
+/* Remove deleted experiments, runs and logged models with all rows, some
+ * hundred a transaction; what a version needs stays, and the experiment it
+ * lies in.  The default experiment always stays.
+ * Errors INVALID: an id is not deleted, or not for long enough; NOT_FOUND. */
+SLW_MUST_USE enum slw_rc slw_track_purge(struct slw_store *s,
+                                         const struct slw_purge_options *opt,
+                                         struct slw_purge *out,
+                                         struct slw_err *err);
+void slw_purge_done(struct slw_purge *p);
+/* The next root of files that are to go; found false: none is left. */
+SLW_MUST_USE enum slw_rc slw_track_garbage(struct slw_tx *tx,
+                                           struct slw_str after,
+                                           struct slw_arena *a,
+                                           struct slw_str *out_uri,
+                                           bool *out_found,
+                                           struct slw_err *err);
+/* They are gone. */
+SLW_MUST_USE enum slw_rc slw_track_garbage_gone(struct slw_tx *tx,
+                                                struct slw_str uri,
+                                                struct slw_err *err);
+/* Name the blobs that artifacts need (store/gc.h), but for what a dry run of
+ * a purge would remove; purge may be NULL. */
+struct slw_gc;
+SLW_MUST_USE enum slw_rc slw_track_blobs(struct slw_gc *g,
+                                         struct slw_purge *purge,
+                                         struct slw_err *err);
 
 /* Do logged values belong to runs; have artifacts their bytes? (store/verify.h)
  */
