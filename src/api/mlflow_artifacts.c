@@ -1,6 +1,6 @@
 /* mlflow_artifacts.c -- files of runs and models: MLflow's artifact proxy.
  * Bytes arrive in a temporary file, become a blob, and get their path in one
- * row; small ones are answered from memory, large ones from a plain copy. */
+ * row; small ones are answered from memory, large ones chunk by chunk. */
 #include "api/mlflow_internal.h"
 #include "api/routes.h"
 #include "store/blob.h"
@@ -56,6 +56,21 @@ disposition(struct slw_arena *a, struct slw_str path)
                             SLW_FMT(slw_buf_view(&coded)));
 }
 
+/* ---- large files are unpacked while they are sent ---- */
+
+static enum slw_rc
+blob_read(void *ctx, int64_t at, char *out, size_t most, size_t *out_len,
+          struct slw_err *err)
+{
+    return slw_blob_read(ctx, at, out, most, out_len, err);
+}
+
+static void
+blob_close(void *ctx)
+{
+    slw_blob_close(ctx);
+}
+
 static enum slw_rc
 file_send(struct slw_http_req *req, struct slw_http_res *res,
           struct slw_str path, struct slw_err *err)
@@ -68,12 +83,22 @@ file_send(struct slw_http_req *req, struct slw_http_res *res,
         TRY(slw_track_file_get(&tx, path, req->arena, &file, err));
     }
     const char *hash = slw_arena_strz(req->arena, file.blob);
-    if (file.size <= SEND_INLINE_SIZE_MAX)
+    const bool is_part = slw_http_head(req, "Range").ptr != NULL;
+    if (file.size <= SEND_INLINE_SIZE_MAX && !is_part) {
         TRY(slw_blob_get(api->store, hash, &res->body, err));
-    else
-        TRY(slw_blob_cached(api->store, hash, "", req->arena, &res->file_path,
-                            err));
+        slw_http_header_add(res, "Accept-Ranges", SLW_STR("bytes"));
+    } else {
+        struct slw_blob_reader *blob = NULL;
+        TRY(slw_blob_open(api->store, hash, &blob, err));
+        res->source =
+            (struct slw_http_source){.size = slw_blob_reader_size(blob),
+                                     .read = blob_read,
+                                     .close = blob_close,
+                                     .ctx = blob};
+    }
     res->content_type = media_type(path);
+    slw_http_header_add(res, "ETag",
+                        slw_arena_printf(req->arena, "\"%s\"", hash));
     slw_http_header_add(res, "Content-Disposition",
                         disposition(req->arena, path));
     return SLW_OK;

@@ -265,8 +265,8 @@ api_verify(struct slw_http_req *req, struct slw_http_res *res,
     return rc;
 }
 
-static const char *const GC_MEMBERS[] = {"older_than", "grace",
-                                         "experiment_ids", "run_ids",
+static const char *const GC_MEMBERS[] = {"older_than",       "grace",
+                                         "experiment_ids",   "run_ids",
                                          "logged_model_ids", "dry_run"};
 
 /* The body is the job's spec: what is wrong with its members is said here, so

@@ -370,8 +370,8 @@ folder_collect(const char *dir, struct slw_str body, struct slw_json *out,
         c.store = store;
         c.progress = meter_progress;
         c.progress_ctx = &meter;
-        rc = spec_read(&c, spec.root,
-                       now.tv_sec * 1000 + now.tv_nsec / 1000000, err);
+        rc = spec_read(&c, spec.root, now.tv_sec * 1000 + now.tv_nsec / 1000000,
+                       err);
         if (rc == SLW_OK)
             rc = collect(&c, err);
         slw_jw_init(&w, &text);

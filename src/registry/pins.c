@@ -33,8 +33,9 @@ slw_release_blobs(struct slw_gc *g, struct slw_str hash, struct slw_err *err)
     TRY(slw_gc_need(g, hash, err));
     const enum slw_rc rc = slw_blob_get(g->store, hex, &text, err);
     if (rc != SLW_OK)
-        return slw_err_prefix(err, "nothing is removed, since release %.12s "
-                                   "does not say what it needs: ",
+        return slw_err_prefix(err,
+                              "nothing is removed, since release %.12s "
+                              "does not say what it needs: ",
                               hex);
     return slw_gc_need_in(g, slw_buf_view(&text), err);
 }
@@ -65,8 +66,8 @@ static void
 pin_add(struct slw_registry_pins *p, const char *head, struct slw_str digits,
         struct slw_str model, int64_t version)
 {
-    p->list = slw_arena_grow(&p->arena, p->list, sizeof *p->list, p->count,
-                             &p->cap);
+    p->list =
+        slw_arena_grow(&p->arena, p->list, sizeof *p->list, p->count, &p->cap);
     struct slw_registry_pin *pin = &p->list[p->count++];
     *pin = (struct slw_registry_pin){.model = model, .version = version};
     (void)snprintf(pin->id, sizeof pin->id, "%s%.*s", head, SLW_FMT(digits));

@@ -287,11 +287,11 @@ slw_registry_gate_list(struct slw_tx *tx, struct slw_str model, int64_t version,
 SLW_MUST_USE enum slw_rc slw_registry_verify(struct slw_verify *v,
                                              struct slw_err *err);
 /* Name the releases of all versions and what these pin (store/gc.h). */
-SLW_MUST_USE enum slw_rc slw_registry_blobs(struct slw_gc *g, struct slw_err *err);
+SLW_MUST_USE enum slw_rc slw_registry_blobs(struct slw_gc *g,
+                                            struct slw_err *err);
 /* One release: its document and what that pins.  Errors of slw_gc_need. */
-SLW_MUST_USE enum slw_rc slw_release_blobs(struct slw_gc *g,
-                                           struct slw_str hash,
-                                           struct slw_err *err);
+SLW_MUST_USE enum slw_rc
+slw_release_blobs(struct slw_gc *g, struct slw_str hash, struct slw_err *err);
 /* Runs and logged models that versions need: those they name and those their
  * sources lie in.  Owner: one thread. */
 struct slw_registry_pins {

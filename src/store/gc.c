@@ -349,9 +349,9 @@ file_remove(struct slw_gc *g, const struct slw_gc_file *f, bool *out_touched,
     const char *path = blob_path(g->store, &a, &f->hash);
     *out_touched = false;
     if (stat(path, &st) != 0)
-        return errno == ENOENT ? SLW_OK
-                               : slw_fail(err, SLW_IO, "cannot read %s: %m",
-                                          path);
+        return errno == ENOENT
+                   ? SLW_OK
+                   : slw_fail(err, SLW_IO, "cannot read %s: %m", path);
     if (!is_old(g, mtime_ns(&st))) {
         *out_touched = true;
         return SLW_OK;
@@ -481,8 +481,7 @@ slw_gc_sweep(struct slw_gc *g, struct slw_err *err)
 }
 
 enum slw_rc
-slw_store_free_size(struct slw_store *s, int64_t *out_size,
-                    struct slw_err *err)
+slw_store_free_size(struct slw_store *s, int64_t *out_size, struct slw_err *err)
 {
     SLW_AUTO(slw_tx, tx);
     SLW_AUTO(slw_stmt, st);

@@ -228,8 +228,8 @@ slw_track_experiment_mark(struct slw_tx *tx, int64_t now_ms, int64_t id,
         return slw_fail(err, SLW_NOT_FOUND, "No Experiment with id=%lld exists",
                         (long long)id);
     SLW_AUTO(slw_stmt, times);
-    TRY(slw_stmt_prepare(
-        &times, tx, deleted ? SQL_RUNS_DELETED : SQL_RUNS_RESTORED, err));
+    TRY(slw_stmt_prepare(&times, tx,
+                         deleted ? SQL_RUNS_DELETED : SQL_RUNS_RESTORED, err));
     slw_stmt_i64(&times, 1, id);
     if (deleted)
         slw_stmt_i64(&times, 2, now_ms);

@@ -80,21 +80,22 @@ static const char SQL_POINTS_REMOVE[] =
     " AND id < (?1 + 1) * 16777216";
 static const char SQL_METRICS_REMOVE[] =
     "DELETE FROM track_metric WHERE run = ?1";
-static const char SQL_PARAMS_REMOVE[] = "DELETE FROM track_param WHERE run = ?1";
+static const char SQL_PARAMS_REMOVE[] =
+    "DELETE FROM track_param WHERE run = ?1";
 static const char SQL_TAGS_REMOVE[] = "DELETE FROM track_tag WHERE run = ?1";
 static const char SQL_INPUT_TAGS_REMOVE[] =
     "DELETE FROM track_input_tag WHERE run = ?1";
-static const char SQL_INPUTS_REMOVE[] = "DELETE FROM track_input WHERE run = ?1";
+static const char SQL_INPUTS_REMOVE[] =
+    "DELETE FROM track_input WHERE run = ?1";
 static const char SQL_LINKS_REMOVE[] =
     "DELETE FROM track_model_link WHERE run = ?1";
 static const char SQL_TIME_REMOVE[] =
     "DELETE FROM track_run_deletion WHERE run = ?1";
 static const char SQL_RUN_REMOVE[] = "DELETE FROM track_run WHERE number = ?1";
 static const char *const SQL_OF_RUN[] = {
-    SQL_POINTS_REMOVE,     SQL_METRICS_REMOVE, SQL_PARAMS_REMOVE,
-    SQL_TAGS_REMOVE,       SQL_INPUT_TAGS_REMOVE,
-    SQL_INPUTS_REMOVE,     SQL_LINKS_REMOVE,   SQL_TIME_REMOVE,
-    SQL_RUN_REMOVE,
+    SQL_POINTS_REMOVE, SQL_METRICS_REMOVE,    SQL_PARAMS_REMOVE,
+    SQL_TAGS_REMOVE,   SQL_INPUT_TAGS_REMOVE, SQL_INPUTS_REMOVE,
+    SQL_LINKS_REMOVE,  SQL_TIME_REMOVE,       SQL_RUN_REMOVE,
 };
 /* Rows of one logged model, by its id. */
 static const char SQL_MODEL_PARAMS_REMOVE[] =
@@ -725,8 +726,7 @@ slw_track_purge(struct slw_store *s, const struct slw_purge_options *opt,
 
 enum slw_rc
 slw_track_garbage(struct slw_tx *tx, struct slw_str after, struct slw_arena *a,
-                  struct slw_str *out_uri, bool *out_found,
-                  struct slw_err *err)
+                  struct slw_str *out_uri, bool *out_found, struct slw_err *err)
 {
     SLW_AUTO(slw_stmt, st);
     TRY(slw_stmt_prepare(&st, tx, SQL_GARBAGE_NEXT, err));

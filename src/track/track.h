@@ -488,12 +488,10 @@ SLW_MUST_USE enum slw_rc slw_track_purge(struct slw_store *s,
                                          struct slw_err *err);
 void slw_purge_done(struct slw_purge *p);
 /* The next root of files that are to go; found false: none is left. */
-SLW_MUST_USE enum slw_rc slw_track_garbage(struct slw_tx *tx,
-                                           struct slw_str after,
-                                           struct slw_arena *a,
-                                           struct slw_str *out_uri,
-                                           bool *out_found,
-                                           struct slw_err *err);
+SLW_MUST_USE enum slw_rc
+slw_track_garbage(struct slw_tx *tx, struct slw_str after, struct slw_arena *a,
+                  struct slw_str *out_uri, bool *out_found,
+                  struct slw_err *err);
 /* They are gone. */
 SLW_MUST_USE enum slw_rc slw_track_garbage_gone(struct slw_tx *tx,
                                                 struct slw_str uri,
@@ -501,9 +499,8 @@ SLW_MUST_USE enum slw_rc slw_track_garbage_gone(struct slw_tx *tx,
 /* Name the blobs that artifacts need (store/gc.h), but for what a dry run of
  * a purge would remove; purge may be NULL. */
 struct slw_gc;
-SLW_MUST_USE enum slw_rc slw_track_blobs(struct slw_gc *g,
-                                         struct slw_purge *purge,
-                                         struct slw_err *err);
+SLW_MUST_USE enum slw_rc
+slw_track_blobs(struct slw_gc *g, struct slw_purge *purge, struct slw_err *err);
 
 /* Do logged values belong to runs; have artifacts their bytes? (store/verify.h)
  */
