@@ -304,7 +304,22 @@ api_gc(struct slw_http_req *req, struct slw_http_res *res, struct slw_err *err)
     SLW_AUTO(slw_buf, spec);
     TRY(api_body(req, &body, err));
     TRY(gc_body_check(body.root, err));
-    slw_json_dump(&spec, body.root);
+    struct slw_jw w;
+    slw_jw_init(&w, &spec);
+    slw_jw_obj(&w);
+    for (void *it = slw_json_iter(body.root); it;
+         it = slw_json_next(body.root, it)) {
+        SLW_AUTO(slw_buf, value);
+        slw_json_dump(&value, slw_json_iter_value(it));
+        slw_jw_kraw(&w, slw_arena_strz(req->arena, slw_json_iter_key(it)),
+                    slw_buf_view(&value));
+    }
+    if (api->destination)
+        slw_jw_kz(&w, "artifacts_destination", slw_place_uri(api->destination));
+    if (api->artifact_root)
+        slw_jw_kz(&w, "default_artifact_root",
+                  slw_place_uri(api->artifact_root));
+    slw_jw_obj_end(&w);
     return api_job_start(api, res, "store.gc", SLW_STR("store"),
                          slw_buf_view(&spec), err);
 }

@@ -23,9 +23,14 @@ const struct app_command app_commands[] = {
     {.name = "up",
      .synopsis = "",
      .options = "data=DIR listen=HOST:PORT host=NAME clock=TIME slots=N "
-                "log=LEVEL",
+                "log=LEVEL artifacts-destination=PLACE "
+                "default-artifact-root=PLACE",
      .help = "run the server",
-     .example = "slipway up --data ./.slipway --listen 127.0.0.1:8080",
+     .example = "slipway up --data ./.slipway --listen 127.0.0.1:8080\n"
+                "  slipway up --artifacts-destination /srv/artifacts\n"
+                "  slipway up --artifacts-destination s3://bucket/prefix\n"
+                "  slipway up --default-artifact-root s3://bucket   clients "
+                "write there",
      .fn = app_up},
     {.name = "apply",
      .synopsis = "[slipway.yaml]",
@@ -519,7 +524,8 @@ const struct app_command app_commands[] = {
     {.name = "gc",
      .synopsis = "",
      .options = "dry-run older-than=AGE experiment-ids=IDS run-ids=IDS "
-                "logged-model-ids=IDS grace=AGE data=DIR",
+                "logged-model-ids=IDS grace=AGE data=DIR "
+                "artifacts-destination=PLACE default-artifact-root=PLACE",
      .help = "remove for good what was deleted 30 days ago, and bytes that "
              "nothing needs",
      .example = "slipway gc --dry-run              what would go, how many "

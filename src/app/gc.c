@@ -28,6 +28,8 @@ struct collection {
     struct slw_registry_pins pins;
     struct slw_gc gc;
     int64_t free_size; /* of the database file */
+    struct slw_place *destination, *root; /* NULL: none */
+    int64_t place_count; /* folders of artifacts removed there */
     void (*progress)(void *ctx, const char *what, double share);
     void *progress_ctx;
 };
@@ -36,6 +38,8 @@ static void
 collection_done(struct collection *c)
 {
     slw_gc_done(&c->gc);
+    slw_place_close(c->destination);
+    slw_place_close(c->root);
     slw_purge_done(&c->purge);
     slw_registry_pins_done(&c->pins);
     slw_arena_done(&c->arena);
@@ -83,6 +87,15 @@ age_read(const struct json_t *spec, const char *key, int64_t dflt,
 }
 
 static enum slw_rc
+place_read(const struct json_t *spec, const char *key, struct slw_place **out,
+           struct slw_err *err)
+{
+    struct slw_str uri = {0};
+    TRY(slw_json_opt_str(spec, key, &uri, err));
+    return uri.len ? slw_place_open(out, uri, err) : SLW_OK;
+}
+
+static enum slw_rc
 spec_read(struct collection *c, const struct json_t *spec, int64_t now_ms,
           struct slw_err *err)
 {
@@ -95,6 +108,9 @@ spec_read(struct collection *c, const struct json_t *spec, int64_t now_ms,
     TRY(ids_read(c, spec, "run_ids", &o->runs, &o->run_count, err));
     TRY(ids_read(c, spec, "logged_model_ids", &o->models, &o->model_count,
                  err));
+    TRY(place_read(spec, "artifacts_destination", &c->destination, err));
+    TRY(place_read(spec, "default_artifact_root", &c->root, err));
+    o->files_too = c->destination || c->root;
     o->dry_run = slw_json_bool_or(slw_json_get(spec, "dry_run"), false);
     o->now_ms = now_ms;
     o->before_ms = now_ms - c->older_than_ms;
@@ -166,13 +182,63 @@ bytes_collect(struct collection *c, struct slw_err *err)
     return slw_store_free_size(c->store, &c->free_size, err);
 }
 
+/* Where a root lies that is to go; false: where we may not write. */
+static bool
+garbage_place(const struct collection *c, struct slw_str uri,
+              struct slw_place **out, struct slw_str *out_path)
+{
+    struct slw_err ignored;
+    struct slw_place *const places[] = {c->root, c->destination};
+    for (size_t i = 0; i < SLW_ARRAY_LEN(places); i++) {
+        if (places[i] && slw_place_holds(places[i], uri, out_path)) {
+            *out = places[i];
+            return out_path->len > 0;
+        }
+    }
+    *out = c->destination;
+    return c->destination &&
+           slw_track_artifact_root(uri, out_path, &ignored) == SLW_OK &&
+           out_path->len > 0;
+}
+
+/* Files of what was removed; noted down until they are gone. */
+static enum slw_rc
+places_clean(struct collection *c, struct slw_err *err)
+{
+    struct slw_str after = {"", 0};
+    for (;;) {
+        struct slw_str uri = {0}, path = {0};
+        struct slw_place *place = NULL;
+        bool found = false;
+        {
+            SLW_AUTO(slw_tx, look);
+            TRY(slw_tx_read(&look, c->store, err));
+            TRY(slw_track_garbage(&look, after, &c->arena, &uri, &found, err));
+        }
+        if (!found)
+            return SLW_OK;
+        after = uri;
+        if (!garbage_place(c, uri, &place, &path))
+            continue; /* of another place: whoever runs with it again */
+        const enum slw_rc rc = slw_place_remove(place, path, err);
+        if (rc != SLW_OK && rc != SLW_NOT_FOUND)
+            return rc;
+        c->place_count += rc == SLW_OK;
+        SLW_AUTO(slw_tx, tx);
+        TRY(slw_tx_begin(&tx, c->store, err));
+        TRY(slw_track_garbage_gone(&tx, uri, err));
+        TRY(slw_tx_commit(&tx, err));
+    }
+}
+
 static enum slw_rc
 collect(struct collection *c, struct slw_err *err)
 {
     c->options.progress = purge_progress;
     c->options.progress_ctx = c;
     TRY(slw_track_purge(c->store, &c->options, &c->purge, err));
-    return bytes_collect(c, err);
+    TRY(bytes_collect(c, err));
+    return c->options.dry_run ? SLW_OK : places_clean(c, err);
 }
 
 /* ---- the report ---- */
@@ -222,6 +288,7 @@ report_write(const struct collection *c, struct slw_jw *w)
         {"needed_bytes", g->live_size},
         {"temporary_files", g->tmp_count},
         {"temporary_bytes", g->tmp_size},
+        {"artifact_folders", c->place_count},
         {"copies", g->copy_count},
         {"copy_bytes", g->copy_size},
         {"freed_bytes", g->swept_size + g->tmp_size + g->copy_size},
@@ -292,6 +359,10 @@ body_write(struct app_args *a, struct slw_buf *out)
     slw_jw_obj(&w);
     app_key_option(a, &w, "older-than", "older_than");
     app_key_option(a, &w, "grace", "grace");
+    if (app_option(a, "data")) { /* else the server knows its own */
+        app_key_option(a, &w, "artifacts-destination", "artifacts_destination");
+        app_key_option(a, &w, "default-artifact-root", "default_artifact_root");
+    }
     list_write(a, &w, "experiment-ids", "experiment_ids");
     list_write(a, &w, "run-ids", "run_ids");
     list_write(a, &w, "logged-model-ids", "logged_model_ids");

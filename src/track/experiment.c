@@ -10,6 +10,9 @@ static const char SQL_ADD[] =
     " ON CONFLICT(name) DO NOTHING";
 static const char SQL_LOCATE[] =
     "UPDATE track_experiment SET artifact_location = ?2 WHERE id = ?1";
+static const char SQL_DEFAULT_USED[] =
+    "SELECT 1 FROM track_run WHERE experiment_id = 0 UNION ALL"
+    " SELECT 1 FROM track_model WHERE experiment_id = 0 LIMIT 1";
 static const char SQL_GET[] =
     "SELECT id, name, artifact_location, deleted, created_at_ms,"
     " updated_at_ms FROM track_experiment WHERE id = ?1";
@@ -173,6 +176,37 @@ slw_track_experiment_create(struct slw_tx *tx, int64_t now_ms,
                                          err));
     *out_id = id;
     return SLW_OK;
+}
+
+enum slw_rc
+slw_track_experiment_locate(struct slw_tx *tx, int64_t id, struct slw_str root,
+                            struct slw_err *err)
+{
+    SLW_AUTO(slw_arena, a);
+    SLW_AUTO(slw_stmt, put);
+    TRY(slw_stmt_prepare(&put, tx, SQL_LOCATE, err));
+    slw_stmt_i64(&put, 1, id);
+    slw_stmt_str(&put, 2,
+                 slw_arena_printf(&a, "%.*s/%lld", SLW_FMT(root),
+                                  (long long)id));
+    return slw_stmt_run(&put, err);
+}
+
+enum slw_rc
+slw_track_default_locate(struct slw_store *s, struct slw_str root,
+                         struct slw_err *err)
+{
+    bool used = false;
+    SLW_AUTO(slw_tx, tx);
+    TRY(slw_tx_begin(&tx, s, err));
+    {
+        SLW_AUTO(slw_stmt, st);
+        TRY(slw_stmt_prepare(&st, &tx, SQL_DEFAULT_USED, err));
+        TRY(slw_stmt_step(&st, &used, err));
+    }
+    if (!used)
+        TRY(slw_track_experiment_locate(&tx, 0, root, err));
+    return slw_tx_commit(&tx, err);
 }
 
 enum slw_rc

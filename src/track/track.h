@@ -286,6 +286,107 @@ SLW_MUST_USE enum slw_rc slw_track_file_remove(struct slw_tx *tx,
                                                struct slw_str path,
                                                struct slw_err *err);
 
+/* ---- places: where artifacts lie as plain files ---- */
+/* A folder of this machine, or a bucket (with a prefix) that speaks S3.  Paths
+ * in it are as those of our own tree, and slw_track_path_ok is asked by the
+ * caller.  Owner: shared by threads; immutable.
+ * Errors of all: NOT_FOUND; INVALID: a folder where a file must be, or a
+ * symbolic link on the way; DENIED; IO. */
+struct slw_place;
+/* uri: a path, file:///path or s3://bucket[/prefix].  For a folder: it is
+ * made, and left-overs of uploads in it are removed.  For S3: AWS_ACCESS_KEY_ID,
+ * AWS_SECRET_ACCESS_KEY, AWS_SESSION_TOKEN, AWS_REGION (AWS_DEFAULT_REGION),
+ * MLFLOW_S3_ENDPOINT_URL (AWS_ENDPOINT_URL_S3, AWS_ENDPOINT_URL). */
+SLW_MUST_USE enum slw_rc slw_place_open(struct slw_place **out,
+                                        struct slw_str uri,
+                                        struct slw_err *err);
+void slw_place_close(struct slw_place *p); /* accepts NULL */
+/* As it is written into experiments: absolute, without a slash at its end. */
+const char *slw_place_uri(const struct slw_place *p);
+bool slw_place_is_s3(const struct slw_place *p);
+/* Does this URI lie in it?  Then the path below its root. */
+bool slw_place_holds(const struct slw_place *p, struct slw_str uri,
+                     struct slw_str *out_path);
+/* Store a finished file: whole or absent, durable.  sha256: hex, may be "". */
+SLW_MUST_USE enum slw_rc slw_place_put(struct slw_place *p, struct slw_str path,
+                                       const char *file, int64_t size,
+                                       const char *sha256, struct slw_err *err);
+/* One level below a folder ("" is the top), in byte order; none: empty. */
+SLW_MUST_USE enum slw_rc
+slw_place_list(struct slw_place *p, struct slw_str folder, struct slw_arena *a,
+               struct slw_artifact **out, size_t *out_count,
+               struct slw_err *err);
+/* A file, or a folder with all below. */
+SLW_MUST_USE enum slw_rc slw_place_remove(struct slw_place *p,
+                                          struct slw_str path,
+                                          struct slw_err *err);
+/* A folder's file, to be read (the caller closes it). */
+SLW_MUST_USE enum slw_rc slw_place_open_file(struct slw_place *p,
+                                             struct slw_str path, int *out_fd,
+                                             int64_t *out_size,
+                                             struct slw_err *err);
+/* An object of a bucket, or the part that `range` asks for (a header's value;
+ * empty: all), into a file.
+ * Out  part: is it a part? then content_range; tag: with its quotes.
+ * Errors LIMIT: there is no such part. */
+struct slw_place_got {
+    bool part;
+    struct slw_str content_range, tag;
+    int64_t size;
+};
+SLW_MUST_USE enum slw_rc slw_place_fetch(struct slw_place *p,
+                                         struct slw_str path,
+                                         struct slw_str range,
+                                         struct slw_str if_range,
+                                         const char *to, struct slw_arena *a,
+                                         struct slw_place_got *out,
+                                         struct slw_err *err);
+/* Is there such an object? */
+SLW_MUST_USE enum slw_rc slw_place_look(struct slw_place *p,
+                                        struct slw_str path,
+                                        struct slw_arena *a,
+                                        struct slw_place_got *out,
+                                        struct slw_err *err);
+/* A URL with which anybody may do this for some seconds; query: further
+ * parameters, sorted and encoded.  signed_type: a Content-Type that the caller
+ * must send, may be NULL. */
+SLW_MUST_USE enum slw_rc
+slw_place_presign(struct slw_place *p, const char *method, struct slw_str path,
+                  const char *query, const char *signed_type, int64_t seconds,
+                  struct slw_arena *a, const char **out_url,
+                  struct slw_err *err);
+/* An upload in parts that somebody else sends. */
+struct slw_place_part {
+    int64_t number;
+    struct slw_str tag;
+};
+SLW_MUST_USE enum slw_rc slw_place_parts_begin(struct slw_place *p,
+                                               struct slw_str path,
+                                               struct slw_arena *a,
+                                               struct slw_str *out_id,
+                                               struct slw_err *err);
+SLW_MUST_USE enum slw_rc slw_place_parts_end(struct slw_place *p,
+                                             struct slw_str path,
+                                             struct slw_str id,
+                                             const struct slw_place_part *parts,
+                                             size_t part_count,
+                                             struct slw_err *err);
+SLW_MUST_USE enum slw_rc slw_place_parts_abort(struct slw_place *p,
+                                               struct slw_str path,
+                                               struct slw_str id,
+                                               struct slw_err *err);
+/* New experiments of a server with --default-artifact-root lie there:
+ * "<root>/<id>". */
+SLW_MUST_USE enum slw_rc slw_track_experiment_locate(struct slw_tx *tx,
+                                                     int64_t id,
+                                                     struct slw_str root,
+                                                     struct slw_err *err);
+
+/* The default experiment too, while it has no run. */
+SLW_MUST_USE enum slw_rc slw_track_default_locate(struct slw_store *s,
+                                                  struct slw_str root,
+                                                  struct slw_err *err);
+
 /* ---- logged models ---- */
 enum slw_logged_status {
     SLW_LOGGED_PENDING = 1,
