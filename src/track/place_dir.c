@@ -10,6 +10,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/openat2.h>
+#include <signal.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <unistd.h>
@@ -77,13 +78,21 @@ fail(struct slw_str path, struct slw_err *err)
 
 /* ---- the folder ---- */
 
+/* "<pid>-<hex>" of a process that is gone.  Its own were those of a process
+ * of an earlier start of the machine. */
 static enum slw_rc
 left_over_remove(void *ctx, const char *path, const char *name, bool is_dir,
                  struct slw_err *err)
 {
+    struct slw_str pid, rest;
+    struct slw_err ignored;
+    int64_t number = 0;
     (void)ctx;
-    (void)name;
-    return is_dir ? SLW_OK : slw_file_remove(path, err);
+    if (is_dir || !slw_str_cut(slw_str_of(name), '-', &pid, &rest) ||
+        slw_str_i64(pid, &number, &ignored) != SLW_OK || number <= 0 ||
+        (number != getpid() && kill((pid_t)number, 0) == 0))
+        return SLW_OK;
+    return slw_file_remove(path, err);
 }
 
 enum slw_rc
@@ -224,7 +233,7 @@ place_dir_put(struct slw_place *p, struct slw_str path, const char *file,
     if (is_ours(path))
         return fail_ours(err);
     slw_random_hex32(id);
-    (void)snprintf(tmp, sizeof tmp, TMP_NAME "/%s", id);
+    (void)snprintf(tmp, sizeof tmp, TMP_NAME "/%ld-%s", (long)getpid(), id);
     enum slw_rc rc = tmp_write(p, tmp, file, path, err);
     if (rc == SLW_OK)
         rc = tmp_name(p, tmp, path, err);
