@@ -12,6 +12,7 @@ import time
 import urllib.request
 
 import pytest
+import requests
 
 import mlflow
 from conftest import Server, eventually
@@ -319,10 +320,10 @@ def test_transfers_past_the_server(tmp_path, bucket, monkeypatch):
             "path": "/home/me/big.bin", "num_parts": 2})
         halves, parts = [os.urandom(5 << 20), os.urandom(1 << 20)], []
         for c, half in zip(made["credentials"], halves):
-            request = urllib.request.Request(c["url"], half, method="PUT")
-            with urllib.request.urlopen(request) as r:
-                parts.append({"part_number": c["part_number"],
-                              "etag": r.headers["ETag"], "url": c["url"]})
+            r = requests.put(c["url"], half, timeout=60)
+            r.raise_for_status()
+            parts.append({"part_number": c["part_number"],
+                          "etag": r.headers["ETag"], "url": c["url"]})
         s.post("/api/2.0/mlflow-artifacts/mpu/complete/1/run/artifacts", {
             "path": "/home/me/big.bin", "upload_id": made["upload_id"],
             "parts": parts})
@@ -331,9 +332,9 @@ def test_transfers_past_the_server(tmp_path, bucket, monkeypatch):
         down = s.get("/api/2.0/mlflow-artifacts/presigned/1/run/artifacts/"
                      "big.bin")
         assert int(down["file_size"]) == 6 << 20
-        with urllib.request.urlopen(down["url"]) as r:
-            assert r.read() == b"".join(halves)
-            assert "big.bin" in r.headers["Content-Disposition"]
+        r = requests.get(down["url"], timeout=60)
+        assert r.status_code == 200 and r.content == b"".join(halves)
+        assert "big.bin" in r.headers["Content-Disposition"]
         gone = s.post("/api/2.0/mlflow-artifacts/mpu/create/1/x", {
             "path": "y", "num_parts": 1})
         s.post("/api/2.0/mlflow-artifacts/mpu/abort/1/x", {
@@ -344,13 +345,11 @@ def test_transfers_past_the_server(tmp_path, bucket, monkeypatch):
         assert run.info.artifact_uri.startswith("s3://slipway-test/r/")
         up = s.post(API + "artifacts/presigned-upload-url", {
             "run_id": run.info.run_id, "path": "direct/a.json"})
-        request = urllib.request.Request(up["presigned_url"], b"{}",
-                                         up["headers"], method="PUT")
-        urllib.request.urlopen(request).read()
+        requests.put(up["presigned_url"], b"{}", headers=up["headers"],
+                     timeout=60).raise_for_status()
         down = s.post(API + "artifacts/presigned-download-url", {
             "run_id": run.info.run_id, "path": "direct/a.json"})
-        with urllib.request.urlopen(down["presigned_url"]) as r:
-            assert r.read() == b"{}"
+        assert requests.get(down["presigned_url"], timeout=60).content == b"{}"
         answer = s.call("POST", API + "artifacts/presigned-download-url", {
             "run_id": run.info.run_id, "path": "direct/a.json",
             "expiration": 604801})
