@@ -223,11 +223,11 @@ folder_send(struct slw_http_req *req, struct slw_http_res *res,
     if (fstat(fd, &st) == 0)
         slw_http_header_add(
             res, "ETag",
-            slw_arena_printf(req->arena, "\"%llx-%llx-%llx\"",
-                             (unsigned long long)st.st_ino,
-                             (unsigned long long)st.st_mtim.tv_sec * 1000000000 +
-                                 (unsigned long long)st.st_mtim.tv_nsec,
-                             (unsigned long long)size));
+            slw_arena_printf(
+                req->arena, "\"%llx-%llx-%llx\"", (unsigned long long)st.st_ino,
+                (unsigned long long)st.st_mtim.tv_sec * 1000000000 +
+                    (unsigned long long)st.st_mtim.tv_nsec,
+                (unsigned long long)size));
     return SLW_OK;
 }
 
@@ -312,8 +312,8 @@ store_upload(struct slw_http_req *req, const struct spot *s,
     if (!slw_track_path_ok(s->path))
         return slw_fail(err, SLW_INVALID, "Invalid path");
     if (s->place) {
-        TRY(slw_place_put(s->place, s->path, req->upload_path,
-                          req->upload_size, req->upload_sha256, err));
+        TRY(slw_place_put(s->place, s->path, req->upload_path, req->upload_size,
+                          req->upload_sha256, err));
     } else {
         TRY(slw_blob_put_file(api->store, req->upload_path, &info, err));
         SLW_AUTO(slw_tx, tx);
@@ -369,16 +369,14 @@ list_read(struct slw_http_req *req, const struct spot *s,
     if (s->path.len && !slw_track_path_ok(s->path))
         return slw_fail(err, SLW_INVALID, "Invalid path");
     if (s->place) {
-        TRY(slw_place_list(s->place, s->path, req->arena, out, out_count,
-                           err));
+        TRY(slw_place_list(s->place, s->path, req->arena, out, out_count, err));
         if (*out_count || !may_be_older(req, s))
             return SLW_OK;
     }
     const struct spot tree = older(s);
     SLW_AUTO(slw_tx, tx);
     TRY(slw_tx_read(&tx, mlf_api(req)->store, err));
-    return slw_track_file_list(&tx, tree.path, req->arena, out, out_count,
-                               err);
+    return slw_track_file_list(&tx, tree.path, req->arena, out, out_count, err);
 }
 
 enum slw_rc
@@ -623,8 +621,7 @@ parts_end(struct slw_http_req *req, struct mlf_in *in, const struct spot *s,
     for (size_t i = 0; i < count; i++) {
         const struct json_t *o = slw_json_at(list, i);
         parts[i].number = slw_json_i64_or(slw_json_get(o, "part_number"), 0);
-        parts[i].tag =
-            slw_json_str_or(slw_json_get(o, "etag"), SLW_STR(""));
+        parts[i].tag = slw_json_str_or(slw_json_get(o, "etag"), SLW_STR(""));
         if (parts[i].number < 1 || parts[i].tag.len == 0)
             return slw_fail(err, SLW_INVALID,
                             "Invalid value for parameter 'parts': each needs "
@@ -742,8 +739,8 @@ api_mlflow_presigned_upload(struct slw_http_req *req, struct slw_http_res *res,
     TRY(direct_spot(req, &in, uri, "upload is not supported for",
                     NO_PRESIGNED_UP, &s, err));
     const char *type = media_type(s.path);
-    TRY(slw_place_presign(s.place, "PUT", s.path, "", type, seconds,
-                          req->arena, &url, err));
+    TRY(slw_place_presign(s.place, "PUT", s.path, "", type, seconds, req->arena,
+                          &url, err));
     struct slw_jw w;
     mlf_out(&w, res);
     slw_jw_obj(&w);
@@ -774,8 +771,7 @@ api_mlflow_presigned_download(struct slw_http_req *req,
                         "%lld).",
                         (long long)seconds);
     TRY(run_uri(req, run_id, &uri, err));
-    TRY(direct_spot(req, &in, uri,
-                    "download is not supported for runs with",
+    TRY(direct_spot(req, &in, uri, "download is not supported for runs with",
                     NO_PRESIGNED_DOWN, &s, err));
     return presigned_down(req, res, &s, seconds, "presigned_url", err);
 }

@@ -27,7 +27,7 @@ struct collection {
     struct slw_purge purge;
     struct slw_registry_pins pins;
     struct slw_gc gc;
-    int64_t free_size; /* of the database file */
+    int64_t free_size;                    /* of the database file */
     struct slw_place *destination, *root; /* NULL: none */
     int64_t place_count; /* folders of artifacts removed there */
     void (*progress)(void *ctx, const char *what, double share);

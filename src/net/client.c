@@ -197,8 +197,8 @@ files_open(struct transfer *t, struct slw_err *err)
             return slw_fail(err, errno == ENOENT ? SLW_NOT_FOUND : SLW_IO,
                             "cannot read %s: %s", call->body_path,
                             strerror(errno));
-        t->in_size = call->body_size ? call->body_size
-                                     : st.st_size - call->body_from;
+        t->in_size =
+            call->body_size ? call->body_size : st.st_size - call->body_from;
         if (call->body_from && fseeko(t->in, call->body_from, SEEK_SET) != 0)
             return slw_fail(err, SLW_IO, "cannot read %s: %s", call->body_path,
                             strerror(errno));

@@ -186,9 +186,9 @@ slw_track_experiment_locate(struct slw_tx *tx, int64_t id, struct slw_str root,
     SLW_AUTO(slw_stmt, put);
     TRY(slw_stmt_prepare(&put, tx, SQL_LOCATE, err));
     slw_stmt_i64(&put, 1, id);
-    slw_stmt_str(&put, 2,
-                 slw_arena_printf(&a, "%.*s/%lld", SLW_FMT(root),
-                                  (long long)id));
+    slw_stmt_str(
+        &put, 2,
+        slw_arena_printf(&a, "%.*s/%lld", SLW_FMT(root), (long long)id));
     return slw_stmt_run(&put, err);
 }
 

@@ -45,8 +45,9 @@ place_open(struct slw_place *p, struct slw_str uri, struct slw_err *err)
         uri.ptr += 7;
         uri.len -= 7;
         if (uri.len == 0 || uri.ptr[0] != '/')
-            return slw_fail(err, SLW_INVALID,
-                            "a folder is written file:///path, not file://host");
+            return slw_fail(
+                err, SLW_INVALID,
+                "a folder is written file:///path, not file://host");
         return folder_open(p, uri, err);
     }
     for (size_t i = 0; i + 2 < uri.len; i++)
@@ -111,10 +112,9 @@ slw_place_holds(const struct slw_place *p, struct slw_str uri,
     if (uri.len < root.len || memcmp(uri.ptr, root.ptr, root.len) != 0 ||
         (uri.len > root.len && uri.ptr[root.len] != '/'))
         return false;
-    *out_path = uri.len > root.len
-                    ? (struct slw_str){uri.ptr + root.len + 1,
-                                       uri.len - root.len - 1}
-                    : (struct slw_str){"", 0};
+    *out_path = uri.len > root.len ? (struct slw_str){uri.ptr + root.len + 1,
+                                                      uri.len - root.len - 1}
+                                   : (struct slw_str){"", 0};
     return out_path->len == 0 || slw_track_path_ok(*out_path);
 }
 

@@ -16,7 +16,7 @@ struct place_s3 {
 };
 struct slw_place {
     char *uri;
-    char *path;        /* a folder's; NULL: S3 */
+    char *path;         /* a folder's; NULL: S3 */
     int root_fd_plus_1; /* a folder's */
     struct place_s3 s3;
 };

@@ -60,8 +60,8 @@ fail(struct slw_str path, struct slw_err *err)
                         "Invalid path: '%.*s' leads through a symbolic link",
                         SLW_FMT(path));
     case EISDIR:
-        return slw_fail(err, SLW_INVALID,
-                        "Invalid path: '%.*s' is a directory", SLW_FMT(path));
+        return slw_fail(err, SLW_INVALID, "Invalid path: '%.*s' is a directory",
+                        SLW_FMT(path));
     case EEXIST:
         return slw_fail(err, SLW_INVALID, "Invalid path: '%.*s' is a file",
                         SLW_FMT(path));
@@ -215,8 +215,7 @@ static bool
 is_ours(struct slw_str path)
 {
     return slw_str_starts(path, TMP_NAME) &&
-           (path.len == strlen(TMP_NAME) ||
-            path.ptr[strlen(TMP_NAME)] == '/');
+           (path.len == strlen(TMP_NAME) || path.ptr[strlen(TMP_NAME)] == '/');
 }
 
 static enum slw_rc
@@ -342,9 +341,9 @@ content_remove(int fd, int depth)
             continue;
         if (unlinkat(dirfd(dir), e->d_name, 0) == 0 || errno == ENOENT)
             continue;
-        const int below = openat(dirfd(dir), e->d_name,
-                                 O_RDONLY | O_DIRECTORY | O_NOFOLLOW |
-                                     O_CLOEXEC);
+        const int below =
+            openat(dirfd(dir), e->d_name,
+                   O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
         ok = below >= 0 && content_remove(below, depth + 1) &&
              unlinkat(dirfd(dir), e->d_name, AT_REMOVEDIR) == 0;
     }
@@ -365,8 +364,8 @@ place_dir_remove(struct slw_place *p, struct slw_str path, struct slw_err *err)
     while (from > 0 && path.ptr[from - 1] != '/')
         from--;
     const struct slw_str head = {path.ptr, from ? from - 1 : 0};
-    const char *name = slw_arena_strz(
-        &a, (struct slw_str){path.ptr + from, path.len - from});
+    const char *name =
+        slw_arena_strz(&a, (struct slw_str){path.ptr + from, path.len - from});
     const int dir =
         beneath(p, slw_arena_strz(&a, head), O_RDONLY | O_DIRECTORY, 0);
     if (dir < 0)
@@ -375,8 +374,8 @@ place_dir_remove(struct slw_place *p, struct slw_str path, struct slw_err *err)
     if (unlinkat(dir, name, 0) != 0) {
         if (errno != EISDIR && errno != EPERM)
             return fail(path, err);
-        const int fd = openat(dir, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW |
-                                             O_CLOEXEC);
+        const int fd =
+            openat(dir, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
         if (fd < 0 || !content_remove(fd, 0) ||
             unlinkat(dir, name, AT_REMOVEDIR) != 0)
             return fail(path, err);

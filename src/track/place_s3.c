@@ -294,17 +294,17 @@ part_put(struct slw_place *p, struct slw_str path, struct slw_str id,
     SLW_AUTO(slw_reply, reply);
     char hash[SLW_SHA256_HEX_SIZE];
     TRY(part_hash(file, from, size, hash, err));
-    const struct s3_call c = {
-        .method = "PUT",
-        .key = key_of(p, path, "", a),
-        .query = slw_arena_printf(a, "partNumber=%lld&%s",
-                                  (long long)part->number, parts_query(id, a))
-                     .ptr,
-        .file = file,
-        .from = from,
-        .size = size,
-        .payload_hash = hash,
-        .what = "write a part of"};
+    const struct s3_call c = {.method = "PUT",
+                              .key = key_of(p, path, "", a),
+                              .query = slw_arena_printf(a, "partNumber=%lld&%s",
+                                                        (long long)part->number,
+                                                        parts_query(id, a))
+                                           .ptr,
+                              .file = file,
+                              .from = from,
+                              .size = size,
+                              .payload_hash = hash,
+                              .what = "write a part of"};
     TRY(s3_call(p, &c, &reply, err));
     part->tag = slw_arena_str(a, slw_reply_head(&reply, "ETag"));
     if (part->tag.len == 0)
@@ -350,7 +350,7 @@ place_s3_put(struct slw_place *p, struct slw_str path, const char *file,
     const struct s3_call c = {.method = "PUT",
                               .key = key_of(p, path, "", &a),
                               .file = size ? file : NULL,
-                              .payload_hash = size == 0    ? EMPTY_HASH
+                              .payload_hash = size == 0   ? EMPTY_HASH
                                               : sha256[0] ? sha256
                                                           : "UNSIGNED-PAYLOAD",
                               .what = "write"};
@@ -371,9 +371,9 @@ slw_place_parts_begin(struct slw_place *p, struct slw_str path,
                               .what = "begin an upload of"};
     TRY(s3_call(p, &c, &reply, err));
     *out_id = s3_xml_text(slw_buf_view(&reply.body), "UploadId", a);
-    return out_id->len ? SLW_OK
-                       : slw_fail(err, SLW_IO, "%s gave an upload no id",
-                                  p->uri);
+    return out_id->len
+               ? SLW_OK
+               : slw_fail(err, SLW_IO, "%s gave an upload no id", p->uri);
 }
 
 static void
@@ -389,9 +389,9 @@ xml_escape(struct slw_buf *out, struct slw_str text)
 }
 
 enum slw_rc
-slw_place_parts_end(struct slw_place *p, struct slw_str path,
-                    struct slw_str id, const struct slw_place_part *parts,
-                    size_t part_count, struct slw_err *err)
+slw_place_parts_end(struct slw_place *p, struct slw_str path, struct slw_str id,
+                    const struct slw_place_part *parts, size_t part_count,
+                    struct slw_err *err)
 {
     SLW_AUTO(slw_arena, a);
     SLW_AUTO(slw_buf, body);

@@ -11,9 +11,8 @@ tag_next(struct slw_str xml, size_t *at, struct slw_str *out_name,
          bool *out_closing)
 {
     for (;;) {
-        const char *open = *at < xml.len
-                               ? memchr(xml.ptr + *at, '<', xml.len - *at)
-                               : NULL;
+        const char *open =
+            *at < xml.len ? memchr(xml.ptr + *at, '<', xml.len - *at) : NULL;
         if (!open)
             return false;
         size_t i = (size_t)(open - xml.ptr) + 1;
@@ -41,8 +40,8 @@ entity(struct slw_str name, struct slw_buf *out)
     static const struct {
         const char *name;
         char is;
-    } known[] = {{"amp", '&'}, {"lt", '<'}, {"gt", '>'}, {"quot", '"'},
-                 {"apos", '\''}};
+    } known[] = {
+        {"amp", '&'}, {"lt", '<'}, {"gt", '>'}, {"quot", '"'}, {"apos", '\''}};
     for (size_t i = 0; i < SLW_ARRAY_LEN(known); i++) {
         if (slw_str_eqz(name, known[i].name)) {
             slw_buf_char(out, known[i].is);
@@ -66,9 +65,8 @@ unescape(struct slw_str text, struct slw_arena *a)
 {
     SLW_AUTO(slw_buf, out);
     for (size_t i = 0; i < text.len; i++) {
-        const char *end = text.ptr[i] == '&'
-                              ? memchr(text.ptr + i, ';', text.len - i)
-                              : NULL;
+        const char *end =
+            text.ptr[i] == '&' ? memchr(text.ptr + i, ';', text.len - i) : NULL;
         const size_t len = end ? (size_t)(end - text.ptr) - i : 0;
         if (end && len < 8 &&
             entity((struct slw_str){text.ptr + i + 1, len - 1}, &out))

@@ -107,8 +107,8 @@ s3_sign(const struct s3_request *r, struct slw_buf *out)
                    r->payload_hash);
     slw_buf_printf(out, "AWS4-HMAC-SHA256 Credential=%s/", r->key_id);
     scope_write(r, at, out);
-    slw_buf_printf(out, ",SignedHeaders=%.*s,Signature=",
-                   SLW_FMT(slw_buf_view(&names)));
+    slw_buf_printf(
+        out, ",SignedHeaders=%.*s,Signature=", SLW_FMT(slw_buf_view(&names)));
     signature_write(r, at, slw_buf_view(&canonical), out);
 }
 

@@ -294,12 +294,12 @@ SLW_MUST_USE enum slw_rc slw_track_file_remove(struct slw_tx *tx,
  * symbolic link on the way; DENIED; IO. */
 struct slw_place;
 /* uri: a path, file:///path or s3://bucket[/prefix].  For a folder: it is
- * made, and left-overs of uploads in it are removed.  For S3: AWS_ACCESS_KEY_ID,
- * AWS_SECRET_ACCESS_KEY, AWS_SESSION_TOKEN, AWS_REGION (AWS_DEFAULT_REGION),
- * MLFLOW_S3_ENDPOINT_URL (AWS_ENDPOINT_URL_S3, AWS_ENDPOINT_URL). */
-SLW_MUST_USE enum slw_rc slw_place_open(struct slw_place **out,
-                                        struct slw_str uri,
-                                        struct slw_err *err);
+ * made, and left-overs of uploads in it are removed.  For S3:
+ * AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY, AWS_SESSION_TOKEN, AWS_REGION
+ * (AWS_DEFAULT_REGION), MLFLOW_S3_ENDPOINT_URL (AWS_ENDPOINT_URL_S3,
+ * AWS_ENDPOINT_URL). */
+SLW_MUST_USE enum slw_rc
+slw_place_open(struct slw_place **out, struct slw_str uri, struct slw_err *err);
 void slw_place_close(struct slw_place *p); /* accepts NULL */
 /* As it is written into experiments: absolute, without a slash at its end. */
 const char *slw_place_uri(const struct slw_place *p);
@@ -312,14 +312,14 @@ SLW_MUST_USE enum slw_rc slw_place_put(struct slw_place *p, struct slw_str path,
                                        const char *file, int64_t size,
                                        const char *sha256, struct slw_err *err);
 /* One level below a folder ("" is the top), in byte order; none: empty. */
-SLW_MUST_USE enum slw_rc
-slw_place_list(struct slw_place *p, struct slw_str folder, struct slw_arena *a,
-               struct slw_artifact **out, size_t *out_count,
-               struct slw_err *err);
+SLW_MUST_USE enum slw_rc slw_place_list(struct slw_place *p,
+                                        struct slw_str folder,
+                                        struct slw_arena *a,
+                                        struct slw_artifact **out,
+                                        size_t *out_count, struct slw_err *err);
 /* A file, or a folder with all below. */
-SLW_MUST_USE enum slw_rc slw_place_remove(struct slw_place *p,
-                                          struct slw_str path,
-                                          struct slw_err *err);
+SLW_MUST_USE enum slw_rc
+slw_place_remove(struct slw_place *p, struct slw_str path, struct slw_err *err);
 /* A folder's file, to be read (the caller closes it). */
 SLW_MUST_USE enum slw_rc slw_place_open_file(struct slw_place *p,
                                              struct slw_str path, int *out_fd,
@@ -334,19 +334,14 @@ struct slw_place_got {
     struct slw_str content_range, tag;
     int64_t size;
 };
-SLW_MUST_USE enum slw_rc slw_place_fetch(struct slw_place *p,
-                                         struct slw_str path,
-                                         struct slw_str range,
-                                         struct slw_str if_range,
-                                         const char *to, struct slw_arena *a,
-                                         struct slw_place_got *out,
-                                         struct slw_err *err);
+SLW_MUST_USE enum slw_rc
+slw_place_fetch(struct slw_place *p, struct slw_str path, struct slw_str range,
+                struct slw_str if_range, const char *to, struct slw_arena *a,
+                struct slw_place_got *out, struct slw_err *err);
 /* Is there such an object? */
-SLW_MUST_USE enum slw_rc slw_place_look(struct slw_place *p,
-                                        struct slw_str path,
-                                        struct slw_arena *a,
-                                        struct slw_place_got *out,
-                                        struct slw_err *err);
+SLW_MUST_USE enum slw_rc
+slw_place_look(struct slw_place *p, struct slw_str path, struct slw_arena *a,
+               struct slw_place_got *out, struct slw_err *err);
 /* A URL with which anybody may do this for some seconds; query: further
  * parameters, sorted and encoded.  signed_type: a Content-Type that the caller
  * must send, may be NULL. */
@@ -365,12 +360,10 @@ SLW_MUST_USE enum slw_rc slw_place_parts_begin(struct slw_place *p,
                                                struct slw_arena *a,
                                                struct slw_str *out_id,
                                                struct slw_err *err);
-SLW_MUST_USE enum slw_rc slw_place_parts_end(struct slw_place *p,
-                                             struct slw_str path,
-                                             struct slw_str id,
-                                             const struct slw_place_part *parts,
-                                             size_t part_count,
-                                             struct slw_err *err);
+SLW_MUST_USE enum slw_rc
+slw_place_parts_end(struct slw_place *p, struct slw_str path, struct slw_str id,
+                    const struct slw_place_part *parts, size_t part_count,
+                    struct slw_err *err);
 SLW_MUST_USE enum slw_rc slw_place_parts_abort(struct slw_place *p,
                                                struct slw_str path,
                                                struct slw_str id,
