@@ -54,7 +54,7 @@ a_presigned_url_is_that_of_amazons_example(void **state)
                "AKIAIOSFODNN7EXAMPLE%2F20130524%2Fus-east-1%2Fs3%2Faws4_request"
                "&X-Amz-Date=20130524T000000Z&X-Amz-Expires=86400"
                "&X-Amz-SignedHeaders=host&X-Amz-Signature=aeeed9bbccd4d02ee5c01"
-               "09b86d86835f995330da4c031957d157751f604d404");
+               "09b86d86835f995330da4c265957d157751f604d404");
 }
 
 static const char LIST[] =
