@@ -118,7 +118,7 @@ def check_proxy(server):
 def check_client(server, tmp_path):
     """The real client: log, list, load, delete, collect."""
     mlflow.set_tracking_uri(server.url)
-    client = MlflowClient(server.url)
+    client = MlflowClient(server.url, server.url)
     e = client.create_experiment("e")
     run = client.create_run(e)
     (tmp_path / "in").mkdir()
@@ -365,7 +365,7 @@ def test_the_real_client_uploads_in_parts(tmp_path, bucket, monkeypatch):
     (tmp_path / "big.bin").write_bytes(data)
     with Server(tmp_path, "--artifacts-destination", "s3://slipway-test/d") as s:
         mlflow.set_tracking_uri(s.url)
-        client = MlflowClient(s.url)
+        client = MlflowClient(s.url, s.url)
         run = client.create_run("0")
         client.log_artifact(run.info.run_id, str(tmp_path / "big.bin"), "m")
         stored = bucket.Object(f"d/0/{run.info.run_id}/artifacts/m/big.bin"
