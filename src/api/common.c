@@ -195,7 +195,7 @@ api_render_error(enum slw_dialect dialect, const struct slw_err *err,
 /* ---- who may ---- */
 
 /* Least role for a route: reading and predicting, writing, deploying, and
- * the tokens themselves. */
+ * the tokens themselves and what removes for good. */
 static enum slw_role
 role_needed(const struct slw_route *route)
 {
