@@ -21,6 +21,7 @@
 /* What handlers reach through req->app.  Owner: app; immutable but for what
  * it points to. */
 struct slw_live;
+struct slw_place;
 struct slw_api {
     struct slw_store *store;
     struct slw_clock *clock;
@@ -29,6 +30,10 @@ struct slw_api {
     struct slw_serve *serve;
     struct slw_flow *flow;
     struct slw_live *live; /* feeds GET /api/v1/stream */
+    /* Where artifacts lie as plain files; NULL: as blobs in the store, and
+     * new experiments at mlflow-artifacts:/. */
+    struct slw_place *destination;   /* --artifacts-destination */
+    struct slw_place *artifact_root; /* --default-artifact-root */
     const char *data_dir;
     const char *url; /* "http://127.0.0.1:8080" */
     int64_t start_mono_ns;

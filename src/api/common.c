@@ -219,7 +219,7 @@ api_render_error(enum slw_dialect dialect, const struct slw_err *err,
 /* ---- who may ---- */
 
 /* Least role for a route: reading and predicting, writing, deploying, and
- * the tokens themselves, and moving in or out. */
+ * the tokens themselves, moving in or out, and what removes for good. */
 static enum slw_role
 role_needed(const struct slw_route *route)
 {
@@ -227,6 +227,7 @@ role_needed(const struct slw_route *route)
     if (slw_str_starts(path, "/api/v1/tokens") ||
         slw_str_starts(path, "/api/v1/webhooks") || /* they carry news out */
         slw_str_starts(path, "/api/2.0/mlflow/webhooks") ||
+        slw_str_starts(path, "/api/v1/gc") ||
         slw_str_starts(path, "/api/v1/imports") || /* they name paths of the */
         slw_str_starts(path, "/api/v1/exports"))   /* server's machine */
         return SLW_ROLE_ADMIN;

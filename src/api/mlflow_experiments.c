@@ -22,6 +22,9 @@ api_mlflow_experiments_create(struct slw_http_req *req,
     TRY(slw_tx_begin(&tx, api->store, err));
     TRY(slw_track_experiment_create(&tx, api_now(api), name, location, tags,
                                     tag_count, &id, err));
+    if (location.len == 0 && api->artifact_root)
+        TRY(slw_track_experiment_locate(
+            &tx, id, slw_str_of(slw_place_uri(api->artifact_root)), err));
     TRY(slw_tx_commit(&tx, err));
     struct slw_jw w;
     mlf_out(&w, res);

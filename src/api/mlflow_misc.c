@@ -8,12 +8,11 @@ api_mlflow_server_info(struct slw_http_req *req, struct slw_http_res *res,
                        struct slw_err *err)
 {
     static const char *const no[] = {"workspaces_enabled",
-                                     "trace_archival_enabled",
-                                     "multipart_uploads_enabled",
-                                     "multipart_downloads_enabled",
-                                     "presigned_upload_run_id_supported",
-                                     "presigned_upload_model_id_supported"};
-    (void)req;
+                                     "trace_archival_enabled"};
+    /* The first two are about where we are the proxy, the others say that we
+     * understand the request: a run's own storage decides. */
+    const struct slw_place *to = mlf_api(req)->destination;
+    const bool parts = to && slw_place_is_s3(to);
     (void)err;
     struct slw_jw w;
     mlf_out(&w, res);
@@ -21,6 +20,10 @@ api_mlflow_server_info(struct slw_http_req *req, struct slw_http_res *res,
     slw_jw_kz(&w, "store_type", "SqlStore");
     for (size_t i = 0; i < SLW_ARRAY_LEN(no); i++)
         slw_jw_kbool(&w, no[i], false);
+    slw_jw_kbool(&w, "multipart_uploads_enabled", parts);
+    slw_jw_kbool(&w, "multipart_downloads_enabled", parts);
+    slw_jw_kbool(&w, "presigned_upload_run_id_supported", true);
+    slw_jw_kbool(&w, "presigned_upload_model_id_supported", true);
     slw_jw_key(&w, "features_enabled");
     slw_jw_obj(&w);
     slw_jw_kbool(&w, "gateway", false);
@@ -36,7 +39,6 @@ api_mlflow_not_offered(struct slw_http_req *req, struct slw_http_res *res,
     (void)res;
     return slw_fail(err, SLW_UNSUPPORTED,
                     "%.*s is part of MLflow that this server does not offer "
-                    "(traces, scorers, gateway, multipart and "
-                    "presigned transfers)",
+                    "(traces, scorers, gateway)",
                     SLW_FMT(slw_track_cut(req->path, 200)));
 }

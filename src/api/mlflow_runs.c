@@ -158,7 +158,7 @@ mark(struct slw_http_req *req, struct slw_http_res *res, bool deleted,
     TRY(mlf_in_read(&in, req, err));
     TRY(mlf_need_run_id(&in, &id, err));
     TRY(slw_tx_begin(&tx, mlf_api(req)->store, err));
-    TRY(slw_track_run_mark(&tx, id, deleted, err));
+    TRY(slw_track_run_mark(&tx, api_now(mlf_api(req)), id, deleted, err));
     slw_effect_add(&tx, deleted ? "track.run_deleted" : "track.run_restored",
                    id, SLW_STR("{}"));
     TRY(slw_tx_commit(&tx, err));

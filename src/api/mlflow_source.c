@@ -211,8 +211,12 @@ mlf_source_check(struct slw_tx *tx, struct slw_arena *a,
     const char *which = v->logged_model.len ? "model_id" : "run_id";
     if (!path_plain(v->source))
         return bad_path(v->source, err);
-    if (scheme.len == 0 || slw_str_eqz(scheme, "file"))
-        return local_path(v->source, which, err);
+    if (scheme.len == 0 || slw_str_eqz(scheme, "file")) {
+        if (owner_root(tx, a, v, &root, err) != SLW_OK ||
+            !within(v->source, root))
+            return local_path(v->source, which, err);
+        return v->logged_model.len ? run_of_model(tx, a, v, err) : SLW_OK;
+    }
     if (slw_str_eqz(scheme, "models"))
         return models_source(tx, a, v, has_run_id, has_model_id, err);
     if (slw_str_eqz(scheme, "runs")) {

@@ -265,6 +265,65 @@ api_verify(struct slw_http_req *req, struct slw_http_res *res,
     return rc;
 }
 
+static const char *const GC_MEMBERS[] = {"older_than",       "grace",
+                                         "experiment_ids",   "run_ids",
+                                         "logged_model_ids", "dry_run"};
+
+/* The body is the job's spec: what is wrong with its members is said here, so
+ * that nobody waits for a job to learn it. */
+static enum slw_rc
+gc_body_check(const struct json_t *body, struct slw_err *err)
+{
+    for (void *it = slw_json_iter(body); it; it = slw_json_next(body, it)) {
+        bool known = false;
+        for (size_t i = 0; i < SLW_ARRAY_LEN(GC_MEMBERS); i++)
+            known |= slw_str_eqz(slw_json_iter_key(it), GC_MEMBERS[i]);
+        if (!known)
+            return slw_fail(err, SLW_INVALID,
+                            "a collection has no member \"%.*s\"",
+                            SLW_FMT(slw_json_iter_key(it)));
+    }
+    for (size_t i = 0; i < 2; i++) {
+        struct slw_str age = {0};
+        int64_t ms = 0;
+        TRY(slw_json_opt_str(body, GC_MEMBERS[i], &age, err));
+        if (age.len && slw_duration_parse(age, &ms, err) != SLW_OK)
+            return slw_err_prefix(err, "\"%s\": ", GC_MEMBERS[i]);
+    }
+    const struct json_t *dry = slw_json_get(body, "dry_run");
+    if (dry && slw_json_type(dry) != SLW_JSON_BOOL)
+        return slw_fail(err, SLW_INVALID, "\"dry_run\" must be true or false");
+    return SLW_OK;
+}
+
+enum slw_rc
+api_gc(struct slw_http_req *req, struct slw_http_res *res, struct slw_err *err)
+{
+    struct slw_api *api = req->app;
+    SLW_AUTO(slw_json, body);
+    SLW_AUTO(slw_buf, spec);
+    TRY(api_body(req, &body, err));
+    TRY(gc_body_check(body.root, err));
+    struct slw_jw w;
+    slw_jw_init(&w, &spec);
+    slw_jw_obj(&w);
+    for (void *it = slw_json_iter(body.root); it;
+         it = slw_json_next(body.root, it)) {
+        SLW_AUTO(slw_buf, value);
+        slw_json_dump(&value, slw_json_iter_value(it));
+        slw_jw_kraw(&w, slw_arena_strz(req->arena, slw_json_iter_key(it)),
+                    slw_buf_view(&value));
+    }
+    if (api->destination)
+        slw_jw_kz(&w, "artifacts_destination", slw_place_uri(api->destination));
+    if (api->artifact_root)
+        slw_jw_kz(&w, "default_artifact_root",
+                  slw_place_uri(api->artifact_root));
+    slw_jw_obj_end(&w);
+    return api_job_start(api, res, "store.gc", SLW_STR("store"),
+                         slw_buf_view(&spec), err);
+}
+
 enum slw_rc
 api_events_verify(struct slw_http_req *req, struct slw_http_res *res,
                   struct slw_err *err)

@@ -139,6 +139,10 @@ void app_key_option(struct app_args *a, struct slw_jw *w, const char *option,
 SLW_PRINTF(2, 3)
 const char *app_text(struct app_args *a, const char *fmt, ...);
 
+/* A collection (gc.c); the job's kind is "store.gc". */
+SLW_MUST_USE enum slw_rc app_gc_job(struct slw_job_ctx *ctx,
+                                    struct slw_err *err);
+
 /* Commands with code of their own (cmd_*.c). */
 int app_init(struct app_args *a);
 int app_apply(struct app_args *a);
@@ -166,6 +170,7 @@ int app_import_mlflow(struct app_args *a);
 int app_export_all(struct app_args *a);
 int app_job(struct app_args *a);
 int app_clock(struct app_args *a);
+int app_gc(struct app_args *a);
 int app_token(struct app_args *a);
 int app_runs_list(struct app_args *a);
 int app_runs_show(struct app_args *a);

@@ -23,9 +23,14 @@ const struct app_command app_commands[] = {
     {.name = "up",
      .synopsis = "",
      .options = "data=DIR listen=HOST:PORT host=NAME clock=TIME slots=N "
-                "log=LEVEL",
+                "log=LEVEL artifacts-destination=PLACE "
+                "default-artifact-root=PLACE",
      .help = "run the server",
-     .example = "slipway up --data ./.slipway --listen 127.0.0.1:8080",
+     .example = "slipway up --data ./.slipway --listen 127.0.0.1:8080\n"
+                "  slipway up --artifacts-destination /srv/artifacts\n"
+                "  slipway up --artifacts-destination s3://bucket/prefix\n"
+                "  slipway up --default-artifact-root s3://bucket   clients "
+                "write there",
      .fn = app_up},
     {.name = "apply",
      .synopsis = "[slipway.yaml]",
@@ -643,6 +648,19 @@ const struct app_command app_commands[] = {
                 "2026-01-31T22-00-00.000Z\n"
                 "  slipway restore next-range           the deployment",
      .fn = app_restore},
+    {.name = "gc",
+     .synopsis = "",
+     .options = "dry-run older-than=AGE experiment-ids=IDS run-ids=IDS "
+                "logged-model-ids=IDS grace=AGE data=DIR "
+                "artifacts-destination=PLACE default-artifact-root=PLACE",
+     .help = "remove for good what was deleted 30 days ago, and bytes that "
+             "nothing needs",
+     .example = "slipway gc --dry-run              what would go, how many "
+                "bytes\n"
+                "  slipway gc --older-than 7d\n"
+                "  slipway gc --experiment-ids 3,4 --older-than 0s\n"
+                "  slipway gc --data ./.slipway      the folder itself",
+     .fn = app_gc},
     {.name = "clock",
      .synopsis = "[TIME]",
      .word_max = 1,

@@ -22,6 +22,7 @@ const struct slw_job_kind app_job_kinds[] = {
     {"migrate.import", slw_import_job, 3, 600 * MINUTE_MS, 8 * GIB},
     {"migrate.export", slw_export_job, 1, 600 * MINUTE_MS, 8 * GIB},
     {"flow.reproduce", slw_flow_reproduce_job, 2, 60 * MINUTE_MS, 16 * GIB},
+    {"store.gc", app_gc_job, 3, 600 * MINUTE_MS, 8 * GIB},
 };
 const size_t app_job_kind_count = SLW_ARRAY_LEN(app_job_kinds);
 

@@ -10,6 +10,7 @@
 #include "base/log.h"
 #include "base/proc.h"
 #include "registry/webhook.h"
+#include "track/track.h"
 
 #include <malloc.h>
 #include <pthread.h>
@@ -46,6 +47,8 @@ server_stop(struct server *s)
         slw_jobs_stop(s->jobs);
     slw_webhooks_stop(s->webhooks);
     slw_serve_close(s->serve);
+    slw_place_close(s->api.destination);
+    slw_place_close(s->api.artifact_root);
     slw_access_close(s->access);
     slw_store_close(s->store);
 }
@@ -80,6 +83,24 @@ number_option(const struct app_args *a, const char *name, int dflt, int most,
     return SLW_OK;
 }
 
+/* Both may name the same place.  The folder of new experiments is written to
+ * by clients: here it is listed and served. */
+static enum slw_rc
+places_open(struct server *s, const struct app_args *a, struct slw_err *err)
+{
+    const char *destination = app_option(a, "artifacts-destination");
+    const char *root = app_option(a, "default-artifact-root");
+    if (destination && slw_place_open(&s->api.destination,
+                                      slw_str_of(destination), err) != SLW_OK)
+        return slw_err_prefix(err, "--artifacts-destination: ");
+    if (!root || slw_str_starts(slw_str_of(root), "mlflow-artifacts:"))
+        return SLW_OK;
+    if (slw_place_open(&s->api.artifact_root, slw_str_of(root), err) != SLW_OK)
+        return slw_err_prefix(err, "--default-artifact-root: ");
+    return slw_track_default_locate(
+        s->store, slw_str_of(slw_place_uri(s->api.artifact_root)), err);
+}
+
 /* Rooms in house order; HTTP listens before the flow starts so that jobs know
  * the server's address, and answers 503 until `ready`. */
 static enum slw_rc
@@ -93,6 +114,7 @@ server_start(struct server *s, const struct app_args *a, struct slw_err *err)
     struct slw_store_options so = {.dir = dir ? dir : APP_DEFAULT_DATA,
                                    .server = true};
     TRY(slw_store_open(&s->store, &so, err));
+    TRY(places_open(s, a, err));
     TRY(slw_access_open(&s->access, s->store, err));
     TRY(slw_serve_open(&s->serve, s->store, &s->clock, err));
     s->api.store = s->store;

@@ -155,5 +155,7 @@ SLW_MUST_USE enum slw_rc slw_data_pins(struct slw_tx *tx, int64_t at_ms,
 /* Is every version there, byte for byte, with its rows?  (store/verify.h) */
 SLW_MUST_USE enum slw_rc slw_data_verify(struct slw_verify *v,
                                          struct slw_err *err);
+/* Name the blobs of all dataset versions (store/gc.h). */
+SLW_MUST_USE enum slw_rc slw_data_blobs(struct slw_gc *g, struct slw_err *err);
 
 #endif

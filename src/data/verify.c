@@ -10,6 +10,8 @@ static const char SQL_SOURCES[] = "SELECT count(*) FROM data_source";
 static const char SQL_VERSIONS[] =
     "SELECT name, version, hash, size, row_count, quarantine_hash,"
     " quarantined_count FROM data_dataset ORDER BY name, version";
+static const char SQL_BLOBS[] =
+    "SELECT hash, quarantine_hash FROM data_dataset";
 static const char SQL_PARENTS[] =
     "SELECT d.id, d.name || '@' || d.version || ' has the parent '"
     " || d.parent FROM data_dataset d WHERE d.parent >= d.version"
@@ -110,4 +112,20 @@ slw_data_verify(struct slw_verify *v, struct slw_err *err)
                         FIX, err));
     return slw_verify_none(v, ROOM, SQL_PARENTS,
                            "a parent is not there: dataset", FIX, err);
+}
+
+enum slw_rc
+slw_data_blobs(struct slw_gc *g, struct slw_err *err)
+{
+    SLW_AUTO(slw_stmt, st);
+    TRY(slw_stmt_prepare(&st, &g->tx, SQL_BLOBS, err));
+    for (;;) {
+        bool row = false;
+        TRY(slw_stmt_step(&st, &row, err));
+        if (!row)
+            return SLW_OK;
+        TRY(slw_gc_need(g, slw_col_str(&st, 0), err));
+        if (slw_col_str(&st, 1).len)
+            TRY(slw_gc_need(g, slw_col_str(&st, 1), err));
+    }
 }

@@ -120,6 +120,8 @@ SLW_MUST_USE enum slw_rc slw_job_wait(struct slw_store *s, int64_t id,
 /* Are rows, leases and announcements as they must be?  (store/verify.h) */
 SLW_MUST_USE enum slw_rc slw_jobs_verify(struct slw_verify *v,
                                          struct slw_err *err);
+/* Name the blobs that jobs which are queued or run speak of (store/gc.h). */
+SLW_MUST_USE enum slw_rc slw_jobs_blobs(struct slw_gc *g, struct slw_err *err);
 
 /* ---- inside the child ---- */
 /* Progress for people: at most 10 writes a second reach the store; extends

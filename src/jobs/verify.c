@@ -18,6 +18,8 @@ static const char SQL_SHAPE[] =
     " OR (state = 'failed' AND error_rc = '')";
 static const char SQL_RUNNING[] =
     "SELECT id, kind, lease_until_ms FROM jobs_job WHERE state = 'running'";
+static const char SQL_SPECS[] =
+    "SELECT spec FROM jobs_job WHERE state IN ('queued', 'running')";
 static const char SQL_ENDED[] =
     "SELECT id, state FROM jobs_job"
     " WHERE state NOT IN ('queued', 'running') ORDER BY id";
@@ -111,4 +113,20 @@ slw_jobs_verify(struct slw_verify *v, struct slw_err *err)
     TRY(slw_verify_none(v, "jobs", SQL_SHAPE, "job", FIX_ROW, err));
     TRY(running_check(v, err));
     return ended_check(v, err);
+}
+
+/* Which member of a spec names an upload is its kind's business: whatever
+ * looks like a hash is kept. */
+enum slw_rc
+slw_jobs_blobs(struct slw_gc *g, struct slw_err *err)
+{
+    SLW_AUTO(slw_stmt, st);
+    TRY(slw_stmt_prepare(&st, &g->tx, SQL_SPECS, err));
+    for (;;) {
+        bool row = false;
+        TRY(slw_stmt_step(&st, &row, err));
+        if (!row)
+            return SLW_OK;
+        TRY(slw_gc_need_in(g, slw_col_str(&st, 0), err));
+    }
 }

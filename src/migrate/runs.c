@@ -311,7 +311,7 @@ run_new(struct migrate_import *im, struct queries *q, struct slw_run_full *r,
             r->run.name = r->tags[i].value;
     uri_place(im, &r->run);
     if (!im->o->dry_run)
-        TRY(slw_track_run_bring(&im->tx, r, err));
+        TRY(slw_track_run_bring(&im->tx, im->o->now_ms, r, err));
     im->counts[MIGRATE_RUNS].brought++;
     im->counts[MIGRATE_PARAMS].brought += (int64_t)r->param_count;
     im->counts[MIGRATE_TAGS].brought += (int64_t)r->tag_count;

@@ -89,6 +89,14 @@ dialect_of(const struct net_exchange *x)
 }
 
 void
+net_source_drop(struct slw_http_res *res)
+{
+    if (res->source.read)
+        res->source.close(res->source.ctx);
+    res->source = (struct slw_http_source){0};
+}
+
+void
 net_answer_error(struct net_exchange *x, const struct slw_err *err, int status)
 {
     struct slw_http_res *res = &x->res;
@@ -100,6 +108,7 @@ net_answer_error(struct net_exchange *x, const struct slw_err *err, int status)
     res->fixed = (struct slw_str){0};
     net_stream_drop(res->stream);
     res->stream = NULL;
+    net_source_drop(res);
     res->content_type = NULL;
     res->status = status;
     net_render(x->http, dialect_of(x), err, &x->req, res);
@@ -160,29 +169,42 @@ not_satisfiable(struct net_exchange *x, int64_t size)
     return of_bytes(&x->res.body);
 }
 
-static struct MHD_Response *
-of_open_file(struct net_exchange *x, int fd, int64_t size)
+/* Which part of `size` bytes is sent, with its headers and its status.
+ * NET_RANGE_BAD: there is no such part. */
+static enum net_range
+part_of(struct net_exchange *x, int64_t size, int64_t *out_first,
+        int64_t *out_len)
 {
-    int64_t first = 0, len = size;
     enum net_range range = NET_RANGE_NONE;
+    *out_first = 0;
+    *out_len = size;
     if (range_applies(x))
-        range = net_range_parse(slw_http_head(&x->req, "Range"), size, &first,
-                                &len);
-    if (range == NET_RANGE_BAD) {
-        close(fd);
-        return not_satisfiable(x, size);
-    }
+        range = net_range_parse(slw_http_head(&x->req, "Range"), size,
+                                out_first, out_len);
+    if (range == NET_RANGE_BAD)
+        return range;
     if (x->res.header_count + 2 <= SLW_HTTP_HEADER_MAX) {
         slw_http_header_add(&x->res, "Accept-Ranges", SLW_STR("bytes"));
         if (range == NET_RANGE_PART)
             slw_http_header_add(
                 &x->res, "Content-Range",
-                slw_arena_printf(&x->arena, "bytes %lld-%lld/%lld",
-                                 (long long)first, (long long)(first + len - 1),
-                                 (long long)size));
+                slw_arena_printf(
+                    &x->arena, "bytes %lld-%lld/%lld", (long long)*out_first,
+                    (long long)(*out_first + *out_len - 1), (long long)size));
     }
     if (range == NET_RANGE_PART)
         x->res.status = 206;
+    return range;
+}
+
+static struct MHD_Response *
+of_open_file(struct net_exchange *x, int fd, int64_t size)
+{
+    int64_t first = 0, len = 0;
+    if (part_of(x, size, &first, &len) == NET_RANGE_BAD) {
+        close(fd);
+        return not_satisfiable(x, size);
+    }
     if (len == 0) {
         close(fd);
         slw_buf_done(&x->res.body);
@@ -190,6 +212,57 @@ of_open_file(struct net_exchange *x, int fd, int64_t size)
     }
     return MHD_create_response_from_fd_at_offset64((uint64_t)len, fd,
                                                    (uint64_t)first);
+}
+
+/* ---- sources ---- */
+
+#define SOURCE_BLOCK_SIZE 65536
+
+/* Owner: the library's answer. */
+struct part {
+    struct slw_http_source source;
+    int64_t first;
+    char id[33]; /* of the request, for the log */
+};
+
+static ssize_t
+part_read(void *cls, uint64_t at, char *out, size_t most)
+{
+    struct part *p = cls;
+    struct slw_err err;
+    size_t len = 0;
+    if (p->source.read(p->source.ctx, p->first + (int64_t)at, out, most, &len,
+                       &err) == SLW_OK &&
+        len > 0)
+        return (ssize_t)len;
+    slw_log(SLW_LOG_ERROR, "http.body_failed", "request=%s msg=\"%s\"", p->id,
+            err.msg);
+    return MHD_CONTENT_READER_END_WITH_ERROR;
+}
+
+static void
+part_free(void *cls)
+{
+    struct part *p = cls;
+    p->source.close(p->source.ctx);
+    slw_free(p);
+}
+
+static struct MHD_Response *
+of_source(struct net_exchange *x)
+{
+    int64_t first = 0, len = 0;
+    const int64_t size = x->res.source.size;
+    if (part_of(x, size, &first, &len) == NET_RANGE_BAD)
+        return not_satisfiable(x, size);
+    struct part *p = slw_alloc(sizeof *p);
+    *p = (struct part){.source = x->res.source, .first = first};
+    memcpy(p->id, x->req.id, sizeof p->id);
+    x->res.source = (struct slw_http_source){0};
+    struct MHD_Response *r = MHD_create_response_from_callback(
+        (uint64_t)len, SOURCE_BLOCK_SIZE, part_read, p, part_free);
+    SLW_ASSERT(r);
+    return r;
 }
 
 static struct MHD_Response *
@@ -221,6 +294,8 @@ response_of(struct net_exchange *x)
         return MHD_create_response_from_buffer(
             res->fixed.len, (void *)(uintptr_t)res->fixed.ptr,
             MHD_RESPMEM_PERSISTENT);
+    if (res->source.read)
+        return of_source(x);
     return res->file_path ? of_file(x) : of_bytes(&res->body);
 }
 
@@ -236,7 +311,8 @@ net_answer_build(struct net_exchange *x)
 {
     struct slw_http_res *res = &x->res;
     struct slw_err err;
-    if (!res->file_path && slw_buf_check(&res->body, &err) != SLW_OK)
+    if (!res->file_path && !res->source.read &&
+        slw_buf_check(&res->body, &err) != SLW_OK)
         net_answer_error(x, &err, 500);
     struct MHD_Response *r = response_of(x);
     SLW_ASSERT(r);

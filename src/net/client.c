@@ -11,6 +11,7 @@
 #include <errno.h>
 #include <pthread.h>
 #include <stdatomic.h>
+#include <strings.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -22,6 +23,7 @@
 #include "base/rng.h"
 
 #define REPLY_SIZE_MAX ((size_t)256 << 20)
+#define HEAD_SIZE_MAX ((size_t)256 << 10)
 #define CONNECT_TIMEOUT_MS 10000L
 
 static pthread_key_t handle_key;
@@ -61,7 +63,8 @@ struct transfer {
     struct slw_reply *reply;
     CURL *handle;
     FILE *in;
-    int64_t in_size;
+    int64_t in_size; /* to be sent */
+    int64_t in_done;
     FILE *out;
     char *out_tmp;
     char barred[SLW_ADDRESS_TEXT_SIZE]; /* not public, so not connected to */
@@ -89,6 +92,24 @@ void
 slw_reply_done(struct slw_reply *r)
 {
     slw_buf_done(&r->body);
+    slw_buf_done(&r->head);
+}
+
+struct slw_str
+slw_reply_head(const struct slw_reply *r, const char *name)
+{
+    struct slw_str rest = slw_buf_view(&r->head), line, key, value;
+    const size_t len = strlen(name);
+    while (rest.len) {
+        if (!slw_str_cut(rest, '\n', &line, &rest)) {
+            line = rest;
+            rest.len = 0;
+        }
+        if (slw_str_cut(line, ':', &key, &value) && key.len == len &&
+            strncasecmp(key.ptr, name, len) == 0)
+            return slw_str_trim(value);
+    }
+    return (struct slw_str){0};
 }
 
 /* ---- what libcurl calls ---- */
@@ -113,20 +134,40 @@ on_bytes(char *bytes, size_t one, size_t count, void *ctx)
     return t->reply->body.overflow ? 0 : size;
 }
 
+/* Of several heads (100 Continue comes first) the last one counts. */
+static size_t
+on_head(char *bytes, size_t one, size_t count, void *ctx)
+{
+    struct transfer *t = ctx;
+    const size_t size = one * count;
+    if (size >= 5 && memcmp(bytes, "HTTP/", 5) == 0)
+        slw_buf_clear(&t->reply->head);
+    slw_buf_add(&t->reply->head, bytes, size);
+    return t->reply->head.overflow ? 0 : size;
+}
+
 static size_t
 on_wanted(char *bytes, size_t one, size_t count, void *ctx)
 {
     struct transfer *t = ctx;
-    size_t got = fread(bytes, one, count, t->in);
-    return ferror(t->in) ? CURL_READFUNC_ABORT : got * one;
+    const int64_t left = t->in_size - t->in_done;
+    size_t want = one * count;
+    if ((int64_t)want > left)
+        want = (size_t)left;
+    size_t got = want ? fread(bytes, 1, want, t->in) : 0;
+    t->in_done += (int64_t)got;
+    return ferror(t->in) ? CURL_READFUNC_ABORT : got;
 }
 
 static int
 on_rewind(void *ctx, curl_off_t offset, int origin)
 {
     struct transfer *t = ctx;
-    return fseeko(t->in, offset, origin) == 0 ? CURL_SEEKFUNC_OK
-                                              : CURL_SEEKFUNC_FAIL;
+    if (origin != SEEK_SET ||
+        fseeko(t->in, t->call->body_from + offset, SEEK_SET) != 0)
+        return CURL_SEEKFUNC_FAIL;
+    t->in_done = offset;
+    return CURL_SEEKFUNC_OK;
 }
 
 static int
@@ -180,7 +221,11 @@ files_open(struct transfer *t, struct slw_err *err)
             return slw_fail(err, errno == ENOENT ? SLW_NOT_FOUND : SLW_IO,
                             "cannot read %s: %s", call->body_path,
                             strerror(errno));
-        t->in_size = st.st_size;
+        t->in_size =
+            call->body_size ? call->body_size : st.st_size - call->body_from;
+        if (call->body_from && fseeko(t->in, call->body_from, SEEK_SET) != 0)
+            return slw_fail(err, SLW_IO, "cannot read %s: %s", call->body_path,
+                            strerror(errno));
     }
     if (call->out_path) {
         char id[33];
@@ -277,6 +322,15 @@ options_set(struct transfer *t)
     if (call->public_only) {
         curl_easy_setopt(c, CURLOPT_OPENSOCKETFUNCTION, on_socket);
         curl_easy_setopt(c, CURLOPT_OPENSOCKETDATA, t);
+    }
+    if (call->stall_ms) {
+        curl_easy_setopt(c, CURLOPT_LOW_SPEED_LIMIT, 1L);
+        curl_easy_setopt(c, CURLOPT_LOW_SPEED_TIME,
+                         (long)(call->stall_ms / 1000));
+    }
+    if (call->want_head) {
+        curl_easy_setopt(c, CURLOPT_HEADERFUNCTION, on_head);
+        curl_easy_setopt(c, CURLOPT_HEADERDATA, t);
     }
     if (call->progress || call->stop) {
         curl_easy_setopt(c, CURLOPT_NOPROGRESS, 0L);
@@ -400,6 +454,7 @@ slw_call(const struct slw_call *call, struct slw_reply *reply,
 {
     struct slw_reply made = {0};
     slw_buf_init(&made.body, REPLY_SIZE_MAX);
+    slw_buf_init(&made.head, HEAD_SIZE_MAX);
     SLW_ASSERT(call->method && call->url);
     SLW_AUTO(transfer, t);
     t.call = call;

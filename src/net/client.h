@@ -11,15 +11,20 @@ struct slw_call {
     const char *url;
     struct slw_str body;        /* sent when not empty, or for POST/PUT */
     const char *body_path;      /* or: a file, streamed */
+    int64_t body_from;          /* of the file: first byte */
+    int64_t body_size;          /* how many; 0: up to its end */
     const char *content_type;   /* NULL: application/json */
     const char *const *headers; /* "Name: value", NULL-terminated, or NULL */
     int64_t timeout_ms;         /* 0: 30 s; of the whole call, -1: none */
+    int64_t stall_ms;           /* with timeout_ms -1: give up when nothing
+                                   moves for so long; 0: never */
     const char *out_path;       /* answer into a file (whole or absent) */
     bool direct;      /* no proxy; a connection that nobody else uses */
     bool public_only; /* connect to public addresses only; wants direct */
     size_t keep_max;  /* bytes kept of the answer, the rest is dropped; 0: all,
                          and one over 256 MB is an error */
     const _Atomic bool *stop; /* ends the call when it becomes true, or NULL */
+    bool want_head;             /* keep the answer's head */
     /* upload/download progress for people; may be NULL */
     void (*progress)(void *ctx, int64_t done, int64_t total);
     void *progress_ctx;
@@ -27,9 +32,12 @@ struct slw_call {
 struct slw_reply {
     int status;
     struct slw_buf body;
+    struct slw_buf head; /* lines of the head, where asked for */
     char content_type[128];
     int64_t retry_after_s; /* Retry-After, also where it is a date; 0: none */
 };
+/* Value of a header of a kept head, case-insensitive; ptr NULL: absent. */
+struct slw_str slw_reply_head(const struct slw_reply *r, const char *name);
 void slw_reply_done(struct slw_reply *r);
 
 /* One request; any status is a success of the call.

@@ -93,6 +93,7 @@ exchange_clean(struct net_exchange *x)
     if (x->response)
         MHD_destroy_response(x->response);
     net_stream_drop(x->res.stream);
+    net_source_drop(&x->res);
     slw_buf_done(&x->res.body);
     if (x->arena.used_size > SPARE_ARENA_SIZE_MAX)
         slw_arena_done(&x->arena);

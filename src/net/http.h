@@ -42,6 +42,18 @@ struct slw_http_header {
     const char *name;
     struct slw_str value;
 };
+/* A body of known size that is read while it is sent; range requests are
+ * answered as for files.  `read` runs on the event loop: a short look at the
+ * disk, not more.  Owner: the answer; `close` is called once, on any thread.
+ * In   at: where to read, most: room in `out`
+ * Out  how much was read, at least 1.  Errors cut the connection. */
+struct slw_http_source {
+    int64_t size;
+    enum slw_rc (*read)(void *ctx, int64_t at, char *out, size_t most,
+                        size_t *out_len, struct slw_err *err);
+    void (*close)(void *ctx);
+    void *ctx;
+};
 struct slw_http_res {
     int status;               /* 0 is sent as 200 */
     const char *content_type; /* static; default application/json */
@@ -52,7 +64,8 @@ struct slw_http_res {
     const char *file_path;     /* non-NULL: this file is the body (arena), with
                                   range requests answered */
     bool file_once;            /* remove that file once it is open */
-    bool close;                /* Connection: close */
+    struct slw_http_source source; /* .read non-NULL: this is the body */
+    bool close;                    /* Connection: close */
     struct slw_http_header headers[SLW_HTTP_HEADER_MAX];
     size_t header_count;
 };

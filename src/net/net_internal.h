@@ -236,6 +236,8 @@ struct MHD_Response *net_stream_response(struct slw_stream *s,
                                          struct MHD_Connection *mhd);
 /* The answer will not be sent. */
 void net_stream_drop(struct slw_stream *s);
+/* Close a source that no answer took over. */
+void net_source_drop(struct slw_http_res *res);
 /* End all streams and open no more; clients that do not take the end are
  * cut off.  Takes half a second at most. */
 void net_streams_end(struct slw_http *h);

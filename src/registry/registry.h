@@ -375,5 +375,24 @@ extern const size_t slw_registry_dump_table_count;
  * (store/verify.h) */
 SLW_MUST_USE enum slw_rc slw_registry_verify(struct slw_verify *v,
                                              struct slw_err *err);
+/* Name the releases of all versions and what these pin (store/gc.h). */
+SLW_MUST_USE enum slw_rc slw_registry_blobs(struct slw_gc *g,
+                                            struct slw_err *err);
+/* One release: its document and what that pins.  Errors of slw_gc_need. */
+SLW_MUST_USE enum slw_rc
+slw_release_blobs(struct slw_gc *g, struct slw_str hash, struct slw_err *err);
+/* Runs and logged models that versions need: those they name and those their
+ * sources lie in.  Owner: one thread. */
+struct slw_registry_pins {
+    struct slw_arena arena;
+    struct slw_registry_pin *list; /* by id */
+    size_t count, cap;
+};
+/* Read them anew.  ctx: struct slw_registry_pins; for slw_purge_needs. */
+SLW_MUST_USE enum slw_rc slw_registry_pins_load(void *ctx, struct slw_tx *tx,
+                                                struct slw_err *err);
+/* "version 3 of iris" where one needs this run or model, else empty. */
+struct slw_str slw_registry_pins_who(void *ctx, struct slw_str id);
+void slw_registry_pins_done(struct slw_registry_pins *p);
 
 #endif

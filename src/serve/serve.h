@@ -245,5 +245,7 @@ SLW_MUST_USE enum slw_rc slw_serve_log_scan(struct slw_store *store,
  * (store/verify.h) */
 SLW_MUST_USE enum slw_rc slw_serve_verify(struct slw_verify *v,
                                           struct slw_err *err);
+/* Name the releases of all deployments and what these pin (store/gc.h). */
+SLW_MUST_USE enum slw_rc slw_serve_blobs(struct slw_gc *g, struct slw_err *err);
 
 #endif

@@ -24,6 +24,8 @@ static const char SQL_DEPLOYMENTS[] =
     "SELECT name, model, champion, champion_version, canary, canary_version,"
     " previous, previous_version, shadow, shadow_version"
     " FROM serve_deployment";
+static const char SQL_RELEASES[] =
+    "SELECT champion, canary, previous, shadow FROM serve_deployment";
 static const char SQL_CHANGES[] =
     "SELECT 0, name FROM serve_deployment d WHERE NOT EXISTS"
     " (SELECT 1 FROM serve_change c WHERE c.deployment = d.name)";
@@ -290,4 +292,20 @@ slw_serve_verify(struct slw_verify *v, struct slw_err *err)
 {
     TRY(deployments_check(v, err));
     return segments_check(v, err);
+}
+
+enum slw_rc
+slw_serve_blobs(struct slw_gc *g, struct slw_err *err)
+{
+    SLW_AUTO(slw_stmt, st);
+    TRY(slw_stmt_prepare(&st, &g->tx, SQL_RELEASES, err));
+    for (;;) {
+        bool row = false;
+        TRY(slw_stmt_step(&st, &row, err));
+        if (!row)
+            return SLW_OK;
+        for (int i = 0; i < 4; i++)
+            if (slw_col_str(&st, i).len)
+                TRY(slw_release_blobs(g, slw_col_str(&st, i), err));
+    }
 }

@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include "store/event.h"
+#include "store/gc.h"
 
 struct making {
     struct slw_store *store;
@@ -397,6 +398,8 @@ backup_run(struct making *m, struct slw_err *err)
     int fd = -1;
     SLW_AUTO(backup_fd, dir);
     SLW_AUTO(slw_file_lock, lock);
+    SLW_AUTO(slw_gc_hold, hold);
+    TRY(slw_gc_hold_take(&hold, m->store, err));
     TRY(folder_take(m, err));
     TRY(backup_dir_open(m->dir, &fd, err));
     dir.fd_plus_1 = fd + 1;

@@ -5,6 +5,7 @@
  * wrong bytes. */
 #include "store/blob_internal.h"
 
+#include <errno.h>
 #include <fcntl.h>
 #include <unistd.h>
 #include <zstd.h>
@@ -265,6 +266,167 @@ slw_blob_cached(struct slw_store *s, const char *hash, const char *suffix,
         cached_size != size)
         TRY(slw_blob_get_file(s, hash, path, err));
     *out_path = path;
+    return SLW_OK;
+}
+
+/* ---- in parts ---- */
+
+/* A recipe stays on disk, however long it is: where the present chunk lies is
+ * known, and what comes before or behind it is found by reading sizes. */
+struct slw_blob_reader {
+    struct reader reader; /* sink: the chunk below */
+    struct slw_buf chunk; /* content of the present chunk */
+    struct slw_sha256 hash;
+    int fd;       /* the recipe's; -1: the blob is one chunk */
+    int64_t size; /* of the content */
+    int64_t entry_count;
+    int64_t at;   /* where the present chunk begins; it may be empty */
+    int64_t next; /* index of the entry behind it */
+};
+
+void
+slw_blob_close(struct slw_blob_reader *r)
+{
+    if (!r)
+        return;
+    if (r->fd >= 0)
+        (void)close(r->fd);
+    reader_done(&r->reader);
+    slw_buf_done(&r->chunk);
+    slw_free(r);
+}
+
+int64_t
+slw_blob_reader_size(const struct slw_blob_reader *r)
+{
+    return r->size;
+}
+
+/* The recipe's bytes as they were written; in pieces. */
+static enum slw_rc
+recipe_check(struct slw_blob_reader *r, const struct blob_head *head,
+             struct slw_err *err)
+{
+    char piece[16384];
+    uint32_t crc = 0;
+    int64_t left = (int64_t)head->body_size, at = BLOB_HEAD_SIZE;
+    while (left > 0) {
+        const size_t want =
+            left < (int64_t)sizeof piece ? (size_t)left : sizeof piece;
+        const ssize_t n = pread(r->fd, piece, want, at);
+        if (n <= 0)
+            return slw_fail(err, SLW_IO, "cannot read a recipe: %s",
+                            n < 0 ? strerror(errno) : "it ends early");
+        crc = slw_crc32c(crc, piece, (size_t)n);
+        at += n;
+        left -= n;
+    }
+    if (crc == head->body_crc)
+        return SLW_OK;
+    return slw_fail(err, SLW_CORRUPT,
+                    "its recipe is damaged: its bytes are not those that were "
+                    "written");
+}
+
+static enum slw_rc
+blob_open(struct slw_blob_reader *r, struct slw_store *s, struct slw_err *err)
+{
+    struct blob_head head;
+    SLW_AUTO(slw_arena, arena);
+    char hex[SLW_SHA256_HEX_SIZE];
+    const char *path = blob_path(s, &arena, &r->hash);
+    if (!blob_head_of(path, &head))
+        return slw_fail(err,
+                        slw_file_exists(path) ? SLW_CORRUPT : SLW_NOT_FOUND,
+                        "there is no whole blob or chunk %s in %s/blobs",
+                        slw_sha256_hex(&r->hash, hex), s->dir);
+    r->size = (int64_t)head.content_size;
+    r->entry_count = 1;
+    if (head.kind == BLOB_CHUNK)
+        return SLW_OK;
+    r->entry_count = (int64_t)(head.body_size / BLOB_ENTRY_SIZE);
+    r->fd = open(path, O_RDONLY | O_CLOEXEC);
+    if (r->fd < 0)
+        return slw_fail(err, SLW_IO, "cannot open %s: %m", path);
+    return recipe_check(r, &head, err);
+}
+
+enum slw_rc
+slw_blob_open(struct slw_store *s, const char *hash,
+              struct slw_blob_reader **out, struct slw_err *err)
+{
+    struct slw_blob_reader *r = slw_alloc(sizeof *r);
+    *r = (struct slw_blob_reader){.fd = -1};
+    slw_buf_init(&r->chunk, STORE_CHUNK_MAX);
+    reader_init(&r->reader, s, sink_buf, &r->chunk);
+    enum slw_rc rc = hash_parse(hash, &r->hash, err);
+    if (rc == SLW_OK)
+        rc = blob_open(r, s, err);
+    if (rc == SLW_OK)
+        *out = r;
+    else
+        slw_blob_close(r);
+    return rc;
+}
+
+static enum slw_rc
+entry_at(struct slw_blob_reader *r, int64_t index, struct blob_entry *out,
+         struct slw_err *err)
+{
+    uint8_t bytes[BLOB_ENTRY_SIZE];
+    if (r->fd < 0) {
+        *out = (struct blob_entry){.hash = r->hash, .size = (uint32_t)r->size};
+        return SLW_OK;
+    }
+    if (index >= r->entry_count ||
+        pread(r->fd, bytes, sizeof bytes,
+              BLOB_HEAD_SIZE + index * BLOB_ENTRY_SIZE) != sizeof bytes)
+        return slw_fail(err, SLW_CORRUPT,
+                        "its recipe is damaged: its chunks are less than its "
+                        "size");
+    *out = blob_entry_read(bytes);
+    return SLW_OK;
+}
+
+/* Make the chunk that holds byte `at` the present one. */
+static enum slw_rc
+chunk_seek(struct slw_blob_reader *r, int64_t at, struct slw_err *err)
+{
+    struct blob_entry e = {.size = 0};
+    int64_t begin = r->at + (int64_t)r->chunk.len, index = r->next;
+    if (at < begin) {
+        begin = 0;
+        index = 0;
+    }
+    for (;; index++, begin += e.size) {
+        TRY(entry_at(r, index, &e, err));
+        if (at < begin + (int64_t)e.size)
+            break;
+    }
+    slw_buf_clear(&r->chunk);
+    r->at = begin;
+    r->next = index + 1;
+    return chunk_read(&r->reader, &e, err);
+}
+
+enum slw_rc
+slw_blob_read(struct slw_blob_reader *r, int64_t at, char *out, size_t most,
+              size_t *out_len, struct slw_err *err)
+{
+    SLW_ASSERT(at >= 0);
+    SLW_ASSERT(at < r->size);
+    if (at < r->at || at >= r->at + (int64_t)r->chunk.len) {
+        const enum slw_rc rc = chunk_seek(r, at, err);
+        if (rc != SLW_OK) {
+            slw_buf_clear(&r->chunk);
+            r->at = r->next = 0;
+            return rc;
+        }
+    }
+    const size_t skip = (size_t)(at - r->at);
+    const size_t len = r->chunk.len - skip;
+    *out_len = len < most ? len : most;
+    memcpy(out, r->chunk.ptr + skip, *out_len);
     return SLW_OK;
 }
 

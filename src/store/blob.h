@@ -42,6 +42,21 @@ SLW_MUST_USE enum slw_rc slw_blob_get_file(struct slw_store *s,
 SLW_MUST_USE enum slw_rc slw_blob_tail(struct slw_store *s, const char *hash,
                                        size_t size_max, struct slw_buf *out,
                                        struct slw_err *err);
+/* A blob that is read in parts, in memory that does not grow with it (about
+ * one chunk).  Reading on from where the last read ended is cheap.
+ * Owner: one thread at a time; slw_blob_close.
+ * Errors NOT_FOUND, CORRUPT, IO. */
+struct slw_blob_reader;
+SLW_MUST_USE enum slw_rc slw_blob_open(struct slw_store *s, const char *hash,
+                                       struct slw_blob_reader **out,
+                                       struct slw_err *err);
+int64_t slw_blob_reader_size(const struct slw_blob_reader *r);
+/* At least one byte, at most `most`; at < size.  Every chunk is checked
+ * against its hash before a byte of it is given. */
+SLW_MUST_USE enum slw_rc slw_blob_read(struct slw_blob_reader *r, int64_t at,
+                                       char *out, size_t most, size_t *out_len,
+                                       struct slw_err *err);
+void slw_blob_close(struct slw_blob_reader *r); /* accepts NULL */
 /* Path of a whole plain copy in cache/ (made when absent): for engines that
  * want a file name.  Valid until the cache is cleaned; in the arena. */
 SLW_MUST_USE enum slw_rc slw_blob_cached(struct slw_store *s, const char *hash,

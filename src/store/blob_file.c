@@ -56,19 +56,25 @@ head_read(const uint8_t bytes[static BLOB_HEAD_SIZE], struct blob_head *out)
 }
 
 bool
-blob_file_ok(const char *path)
+blob_head_of(const char *path, struct blob_head *out)
 {
     const int fd = open(path, O_RDONLY | O_CLOEXEC);
     if (fd < 0)
         return false;
     uint8_t bytes[BLOB_HEAD_SIZE];
-    struct blob_head head;
     struct stat st;
     const bool ok = read(fd, bytes, sizeof(bytes)) == BLOB_HEAD_SIZE &&
-                    head_read(bytes, &head) && fstat(fd, &st) == 0 &&
-                    (uint64_t)st.st_size == BLOB_HEAD_SIZE + head.body_size;
+                    head_read(bytes, out) && fstat(fd, &st) == 0 &&
+                    (uint64_t)st.st_size == BLOB_HEAD_SIZE + out->body_size;
     (void)close(fd);
     return ok;
+}
+
+bool
+blob_file_ok(const char *path)
+{
+    struct blob_head head;
+    return blob_head_of(path, &head);
 }
 
 enum slw_rc

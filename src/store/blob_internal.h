@@ -36,6 +36,8 @@ void blob_head_write(const struct blob_head *head,
                      uint8_t out[static BLOB_HEAD_SIZE]);
 /* A whole, unopened file of this name with a good head. */
 bool blob_file_ok(const char *path);
+/* Its head, where it is such a file. */
+bool blob_head_of(const char *path, struct blob_head *out);
 /* Head and body of one file; the body is appended.
  * Errors NOT_FOUND, CORRUPT, IO. */
 enum slw_rc blob_file_read(struct slw_store *s, const struct slw_sha256 *hash,

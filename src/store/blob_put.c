@@ -13,6 +13,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <stdatomic.h>
+#include <sys/stat.h>
 #include <unistd.h>
 #include <zstd.h>
 
@@ -41,6 +42,7 @@ struct put {
     int64_t chunk_count;
     int64_t new_size;
     struct slw_sha256 last_hash;
+    int lock_fd_plus_1; /* of blobs.lock */
 };
 
 static void
@@ -61,6 +63,8 @@ put_done(struct put *p)
         return;
     for (size_t i = 0; i < p->pending_count; i++)
         pending_drop(&p->pending[i]);
+    if (p->lock_fd_plus_1)
+        (void)close(p->lock_fd_plus_1 - 1);
     (void)ZSTD_freeCCtx(p->zstd);
     slw_free(p->packed);
     slw_hasher_done(&p->whole);
@@ -168,6 +172,25 @@ folders_sync(struct put *p, struct slw_err *err)
 
 /* ---- one chunk ---- */
 
+/* Is this file there already?  Then it becomes young, under the lock in which
+ * a collection looks at its age, and stays (gc.h). */
+static enum slw_rc
+keep(struct put *p, const struct slw_sha256 *hash, bool *out_there,
+     struct slw_err *err)
+{
+    SLW_AUTO(slw_arena, arena);
+    const char *path = blob_path(p->store, &arena, hash);
+    *out_there = false;
+    if (!blob_file_ok(path))
+        return SLW_OK;
+    TRY(store_blobs_lock(p->store, &p->lock_fd_plus_1, false, err));
+    *out_there = utimensat(AT_FDCWD, path, NULL, 0) == 0;
+    const int why = errno;
+    store_blobs_unlock(p->lock_fd_plus_1);
+    errno = why;
+    return *out_there || why == ENOENT ? SLW_OK : fail_file("touch", err);
+}
+
 static bool
 is_pending(const struct put *p, const struct slw_sha256 *hash)
 {
@@ -225,13 +248,14 @@ chunk_write(struct put *p, const struct slw_sha256 *hash, const uint8_t *bytes,
 static enum slw_rc
 put_chunk(struct put *p, const uint8_t *bytes, size_t len, struct slw_err *err)
 {
-    SLW_AUTO(slw_arena, arena);
     struct blob_entry e = {.hash = slw_sha256_of(bytes, len),
                            .size = (uint32_t)len};
     slw_hasher_add(&p->whole, bytes, len);
     p->folder_dirty[e.hash.bytes[0]] = true;
-    if (!is_pending(p, &e.hash) &&
-        !blob_file_ok(blob_path(p->store, &arena, &e.hash)))
+    bool there = is_pending(p, &e.hash);
+    if (!there)
+        TRY(keep(p, &e.hash, &there, err));
+    if (!there)
         TRY(chunk_write(p, &e.hash, bytes, len, err));
     uint8_t entry[BLOB_ENTRY_SIZE];
     blob_entry_write(&e, entry);
@@ -250,10 +274,11 @@ put_chunk(struct put *p, const uint8_t *bytes, size_t len, struct slw_err *err)
 static enum slw_rc
 recipe_put(struct put *p, const struct slw_sha256 *hash, struct slw_err *err)
 {
-    SLW_AUTO(slw_arena, arena);
+    bool there = false;
     memset(p->folder_dirty, 0, sizeof(p->folder_dirty));
     p->folder_dirty[hash->bytes[0]] = true;
-    if (blob_file_ok(blob_path(p->store, &arena, hash)))
+    TRY(keep(p, hash, &there, err));
+    if (there)
         return folders_sync(p, err);
     const struct slw_str body = slw_buf_view(&p->recipe);
     const struct blob_head head = {

@@ -148,6 +148,13 @@ void store_group_stop(struct store_group *g);
 /* blob.c: number for a temporary name of this process. */
 uint64_t store_tmp_next(struct slw_store *s);
 
+/* gc.c: the lock between puts that find a file of blobs/ (shared) and the
+ * removal of such files (exclusive).  The descriptor, opened when first
+ * needed, is the caller's to close; one a thread. */
+enum slw_rc store_blobs_lock(struct slw_store *s, int *fd_plus_1,
+                             bool exclusive, struct slw_err *err);
+void store_blobs_unlock(int fd_plus_1);
+
 /* ---- dry.c ---- */
 struct slw_dry *store_dry(void); /* of the calling thread, or NULL */
 

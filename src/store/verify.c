@@ -232,6 +232,7 @@ slw_verify_begin(struct slw_verify *v, struct slw_store *s, struct slw_err *err)
     v->store = s;
     v->system_ms = now.tv_sec * 1000 + now.tv_nsec / 1000000;
     v->server_runs = slw_file_lock_held(slw_path(&v->arena, s->dir, "lock"));
+    TRY(slw_gc_hold_take(&v->hold, s, err));
     TRY(slw_tx_read(&v->tx, s, err));
     struct blob_list list = {.v = v};
     /* Folders and names come in order of their bytes: sorted by hash. */
@@ -243,6 +244,7 @@ void
 slw_verify_done(struct slw_verify *v)
 {
     slw_tx_done(&v->tx);
+    slw_gc_hold_done(&v->hold);
     slw_arena_done(&v->arena);
 }
 

@@ -13,6 +13,7 @@
 #ifndef SLW_STORE_VERIFY_H
 #define SLW_STORE_VERIFY_H
 
+#include "store/gc.h"
 #include "store/store.h"
 
 /* Sentences that are kept; of more there is only their number. */
@@ -33,7 +34,8 @@ struct slw_verify_blob; /* a file below blobs/ */
 /* Owner: one thread.  Everything in it lives in its arena. */
 struct slw_verify {
     struct slw_store *store;
-    struct slw_tx tx; /* the snapshot */
+    struct slw_tx tx;        /* the snapshot */
+    struct slw_gc_hold hold; /* no blob is removed meanwhile */
     struct slw_arena arena;
     struct slw_verify_line *faults, *faults_last;
     int64_t fault_count;
@@ -49,7 +51,8 @@ struct slw_verify {
     void *progress_ctx;
 };
 
-/* Take the snapshot and list the files of blobs/.  Errors IO, BUSY. */
+/* Take the snapshot and list the files of blobs/.
+ * Errors IO; BUSY: a collection (gc.h) is at work. */
 SLW_MUST_USE enum slw_rc slw_verify_begin(struct slw_verify *v,
                                           struct slw_store *s,
                                           struct slw_err *err);

@@ -123,8 +123,8 @@ values_put(struct slw_tx *tx, const char *sql, int64_t run,
 }
 
 enum slw_rc
-slw_track_run_bring(struct slw_tx *tx, const struct slw_run_full *r,
-                    struct slw_err *err)
+slw_track_run_bring(struct slw_tx *tx, int64_t now_ms,
+                    const struct slw_run_full *r, struct slw_err *err)
 {
     SLW_ASSERT(tx->write);
     SLW_AUTO(slw_stmt, st);
@@ -147,7 +147,7 @@ slw_track_run_bring(struct slw_tx *tx, const struct slw_run_full *r,
                                   r->model_input_count, err));
     TRY(slw_track_model_links_put(tx, r->run.id, true, r->model_outputs,
                                   r->model_output_count, err));
-    return r->run.deleted ? slw_track_run_mark(tx, r->run.id, true, err)
+    return r->run.deleted ? slw_track_run_mark(tx, now_ms, r->run.id, true, err)
                           : SLW_OK;
 }
 

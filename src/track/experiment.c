@@ -3,11 +3,16 @@
 #include "track/track_internal.h"
 
 static const char SQL_ADD[] =
-    "INSERT INTO track_experiment(name, artifact_location, deleted,"
-    " created_at_ms, updated_at_ms) VALUES(?1, ?2, 0, ?3, ?3)"
+    "INSERT INTO track_experiment(id, name, artifact_location, deleted,"
+    " created_at_ms, updated_at_ms) VALUES(1 + max("
+    "  (SELECT coalesce(max(id), 0) FROM track_experiment),"
+    "  (SELECT coalesce(max(id), 0) FROM track_retired)), ?1, ?2, 0, ?3, ?3)"
     " ON CONFLICT(name) DO NOTHING";
 static const char SQL_LOCATE[] =
     "UPDATE track_experiment SET artifact_location = ?2 WHERE id = ?1";
+static const char SQL_DEFAULT_USED[] =
+    "SELECT 1 FROM track_run WHERE experiment_id = 0 UNION ALL"
+    " SELECT 1 FROM track_model WHERE experiment_id = 0 LIMIT 1";
 static const char SQL_GET[] =
     "SELECT id, name, artifact_location, deleted, created_at_ms,"
     " updated_at_ms FROM track_experiment WHERE id = ?1";
@@ -23,6 +28,14 @@ static const char SQL_MARK[] =
     " WHERE id = ?1 AND deleted <> ?2";
 static const char SQL_MARK_RUNS[] =
     "UPDATE track_run SET deleted = ?2 WHERE experiment_id = ?1";
+/* Before the runs are marked: those that were deleted keep their time. */
+static const char SQL_RUNS_DELETED[] =
+    "INSERT OR IGNORE INTO track_run_deletion(run, at_ms)"
+    " SELECT number, ?2 FROM track_run WHERE experiment_id = ?1"
+    " AND deleted = 0";
+static const char SQL_RUNS_RESTORED[] =
+    "DELETE FROM track_run_deletion WHERE run IN"
+    " (SELECT number FROM track_run WHERE experiment_id = ?1)";
 static const char SQL_TAG_PUT[] =
     "INSERT INTO track_experiment_tag(experiment_id, key, value)"
     " VALUES(?1, ?2, ?3) ON CONFLICT(experiment_id, key)"
@@ -166,6 +179,37 @@ slw_track_experiment_create(struct slw_tx *tx, int64_t now_ms,
 }
 
 enum slw_rc
+slw_track_experiment_locate(struct slw_tx *tx, int64_t id, struct slw_str root,
+                            struct slw_err *err)
+{
+    SLW_AUTO(slw_arena, a);
+    SLW_AUTO(slw_stmt, put);
+    TRY(slw_stmt_prepare(&put, tx, SQL_LOCATE, err));
+    slw_stmt_i64(&put, 1, id);
+    slw_stmt_str(
+        &put, 2,
+        slw_arena_printf(&a, "%.*s/%lld", SLW_FMT(root), (long long)id));
+    return slw_stmt_run(&put, err);
+}
+
+enum slw_rc
+slw_track_default_locate(struct slw_store *s, struct slw_str root,
+                         struct slw_err *err)
+{
+    bool used = false;
+    SLW_AUTO(slw_tx, tx);
+    TRY(slw_tx_begin(&tx, s, err));
+    {
+        SLW_AUTO(slw_stmt, st);
+        TRY(slw_stmt_prepare(&st, &tx, SQL_DEFAULT_USED, err));
+        TRY(slw_stmt_step(&st, &used, err));
+    }
+    if (!used)
+        TRY(slw_track_experiment_locate(&tx, 0, root, err));
+    return slw_tx_commit(&tx, err);
+}
+
+enum slw_rc
 slw_track_experiment_ensure(struct slw_tx *tx, int64_t now_ms,
                             struct slw_str name, int64_t *out_id,
                             struct slw_err *err)
@@ -217,6 +261,13 @@ slw_track_experiment_mark(struct slw_tx *tx, int64_t now_ms, int64_t id,
     if (slw_tx_changes(tx) == 0)
         return slw_fail(err, SLW_NOT_FOUND, "No Experiment with id=%lld exists",
                         (long long)id);
+    SLW_AUTO(slw_stmt, times);
+    TRY(slw_stmt_prepare(&times, tx,
+                         deleted ? SQL_RUNS_DELETED : SQL_RUNS_RESTORED, err));
+    slw_stmt_i64(&times, 1, id);
+    if (deleted)
+        slw_stmt_i64(&times, 2, now_ms);
+    TRY(slw_stmt_run(&times, err));
     SLW_AUTO(slw_stmt, runs);
     TRY(slw_stmt_prepare(&runs, tx, SQL_MARK_RUNS, err));
     slw_stmt_i64(&runs, 1, id);

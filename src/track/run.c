@@ -17,6 +17,12 @@ static const char SQL_END[] = "UPDATE track_run SET end_ms = ?2 WHERE id = ?1";
 static const char SQL_RENAME[] = "UPDATE track_run SET name = ?2 WHERE id = ?1";
 static const char SQL_MARK[] =
     "UPDATE track_run SET deleted = ?2 WHERE id = ?1";
+static const char SQL_DELETED[] =
+    "INSERT OR IGNORE INTO track_run_deletion(run, at_ms)"
+    " SELECT number, ?2 FROM track_run WHERE id = ?1";
+static const char SQL_RESTORED[] = "DELETE FROM track_run_deletion WHERE run ="
+                                   " (SELECT number FROM track_run"
+                                   " WHERE id = ?1)";
 static const char SQL_TAG_REMOVE[] =
     "DELETE FROM track_tag WHERE run = ?1 AND key = ?2";
 
@@ -220,11 +226,18 @@ slw_track_run_end(struct slw_tx *tx, struct slw_str id,
 }
 
 enum slw_rc
-slw_track_run_mark(struct slw_tx *tx, struct slw_str id, bool deleted,
-                   struct slw_err *err)
+slw_track_run_mark(struct slw_tx *tx, int64_t now_ms, struct slw_str id,
+                   bool deleted, struct slw_err *err)
 {
     TRY(set_i64(tx, SQL_MARK, id, deleted, err));
-    return slw_tx_changes(tx) ? SLW_OK : not_found(id, err);
+    if (slw_tx_changes(tx) == 0)
+        return not_found(id, err);
+    SLW_AUTO(slw_stmt, st);
+    TRY(slw_stmt_prepare(&st, tx, deleted ? SQL_DELETED : SQL_RESTORED, err));
+    slw_stmt_str(&st, 1, id);
+    if (deleted)
+        slw_stmt_i64(&st, 2, now_ms);
+    return slw_stmt_run(&st, err);
 }
 
 enum slw_rc

@@ -145,7 +145,7 @@ slw_track_run_update(struct slw_tx *tx, struct slw_str id,
                      enum slw_run_status status, int64_t end_ms,
                      struct slw_str name, struct slw_err *err);
 /* Delete or restore; again is no error. */
-SLW_MUST_USE enum slw_rc slw_track_run_mark(struct slw_tx *tx,
+SLW_MUST_USE enum slw_rc slw_track_run_mark(struct slw_tx *tx, int64_t now_ms,
                                             struct slw_str id, bool deleted,
                                             struct slw_err *err);
 /* Errors NOT_FOUND: no such tag. */
@@ -361,6 +361,100 @@ SLW_MUST_USE enum slw_rc slw_track_file_remove(struct slw_tx *tx,
                                                struct slw_str path,
                                                struct slw_err *err);
 
+/* ---- places: where artifacts lie as plain files ---- */
+/* A folder of this machine, or a bucket (with a prefix) that speaks S3.  Paths
+ * in it are as those of our own tree, and slw_track_path_ok is asked by the
+ * caller.  Owner: shared by threads; immutable.
+ * Errors of all: NOT_FOUND; INVALID: a folder where a file must be, or a
+ * symbolic link on the way; DENIED; IO. */
+struct slw_place;
+/* uri: a path, file:///path or s3://bucket[/prefix].  For a folder: it is
+ * made, and left-overs of uploads in it are removed.  For S3:
+ * AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY, AWS_SESSION_TOKEN, AWS_REGION
+ * (AWS_DEFAULT_REGION), MLFLOW_S3_ENDPOINT_URL (AWS_ENDPOINT_URL_S3,
+ * AWS_ENDPOINT_URL). */
+SLW_MUST_USE enum slw_rc
+slw_place_open(struct slw_place **out, struct slw_str uri, struct slw_err *err);
+void slw_place_close(struct slw_place *p); /* accepts NULL */
+/* As it is written into experiments: absolute, without a slash at its end. */
+const char *slw_place_uri(const struct slw_place *p);
+bool slw_place_is_s3(const struct slw_place *p);
+/* Does this URI lie in it?  Then the path below its root. */
+bool slw_place_holds(const struct slw_place *p, struct slw_str uri,
+                     struct slw_str *out_path);
+/* Store a finished file: whole or absent, durable.  sha256: hex, may be "". */
+SLW_MUST_USE enum slw_rc slw_place_put(struct slw_place *p, struct slw_str path,
+                                       const char *file, int64_t size,
+                                       const char *sha256, struct slw_err *err);
+/* One level below a folder ("" is the top), in byte order; none: empty. */
+SLW_MUST_USE enum slw_rc slw_place_list(struct slw_place *p,
+                                        struct slw_str folder,
+                                        struct slw_arena *a,
+                                        struct slw_artifact **out,
+                                        size_t *out_count, struct slw_err *err);
+/* A file, or a folder with all below. */
+SLW_MUST_USE enum slw_rc
+slw_place_remove(struct slw_place *p, struct slw_str path, struct slw_err *err);
+/* A folder's file, to be read (the caller closes it). */
+SLW_MUST_USE enum slw_rc slw_place_open_file(struct slw_place *p,
+                                             struct slw_str path, int *out_fd,
+                                             int64_t *out_size,
+                                             struct slw_err *err);
+/* An object of a bucket, or the part that `range` asks for (a header's value;
+ * empty: all), into a file.
+ * Out  part: is it a part? then content_range; tag: with its quotes.
+ * Errors LIMIT: there is no such part. */
+struct slw_place_got {
+    bool part;
+    struct slw_str content_range, tag;
+    int64_t size;
+};
+SLW_MUST_USE enum slw_rc
+slw_place_fetch(struct slw_place *p, struct slw_str path, struct slw_str range,
+                struct slw_str if_range, const char *to, struct slw_arena *a,
+                struct slw_place_got *out, struct slw_err *err);
+/* Is there such an object? */
+SLW_MUST_USE enum slw_rc
+slw_place_look(struct slw_place *p, struct slw_str path, struct slw_arena *a,
+               struct slw_place_got *out, struct slw_err *err);
+/* A URL with which anybody may do this for some seconds; query: further
+ * parameters, sorted and encoded.  signed_type: a Content-Type that the caller
+ * must send, may be NULL. */
+SLW_MUST_USE enum slw_rc
+slw_place_presign(struct slw_place *p, const char *method, struct slw_str path,
+                  const char *query, const char *signed_type, int64_t seconds,
+                  struct slw_arena *a, const char **out_url,
+                  struct slw_err *err);
+/* An upload in parts that somebody else sends. */
+struct slw_place_part {
+    int64_t number;
+    struct slw_str tag;
+};
+SLW_MUST_USE enum slw_rc slw_place_parts_begin(struct slw_place *p,
+                                               struct slw_str path,
+                                               struct slw_arena *a,
+                                               struct slw_str *out_id,
+                                               struct slw_err *err);
+SLW_MUST_USE enum slw_rc
+slw_place_parts_end(struct slw_place *p, struct slw_str path, struct slw_str id,
+                    const struct slw_place_part *parts, size_t part_count,
+                    struct slw_err *err);
+SLW_MUST_USE enum slw_rc slw_place_parts_abort(struct slw_place *p,
+                                               struct slw_str path,
+                                               struct slw_str id,
+                                               struct slw_err *err);
+/* New experiments of a server with --default-artifact-root lie there:
+ * "<root>/<id>". */
+SLW_MUST_USE enum slw_rc slw_track_experiment_locate(struct slw_tx *tx,
+                                                     int64_t id,
+                                                     struct slw_str root,
+                                                     struct slw_err *err);
+
+/* The default experiment too, while it has no run. */
+SLW_MUST_USE enum slw_rc slw_track_default_locate(struct slw_store *s,
+                                                  struct slw_str root,
+                                                  struct slw_err *err);
+
 /* ---- logged models ---- */
 enum slw_logged_status {
     SLW_LOGGED_PENDING = 1,
@@ -430,8 +524,9 @@ SLW_MUST_USE enum slw_rc
 slw_track_experiment_bring(struct slw_tx *tx, const struct slw_experiment *e,
                            const struct slw_kv *tags, size_t tag_count,
                            int64_t *out_id, struct slw_err *err);
-/* A run with all but its metrics.  Errors CONFLICT: the id is taken. */
-SLW_MUST_USE enum slw_rc slw_track_run_bring(struct slw_tx *tx,
+/* A run with all but its metrics; one that is deleted counts as deleted now.
+ * Errors CONFLICT: the id is taken. */
+SLW_MUST_USE enum slw_rc slw_track_run_bring(struct slw_tx *tx, int64_t now_ms,
                                              const struct slw_run_full *r,
                                              struct slw_err *err);
 /* A run brought over while it ran: its state and end, and the params and tags
@@ -585,6 +680,77 @@ struct slw_str slw_track_cut(struct slw_str s, size_t count_max);
  * to itself as a normalised path.  what: "metrics[0].name", for the message. */
 SLW_MUST_USE enum slw_rc
 slw_track_key_check(struct slw_str key, const char *what, struct slw_err *err);
+
+/* ---- removing for good what was deleted ---- */
+enum slw_purge_kind { SLW_PURGE_EXPERIMENT, SLW_PURGE_RUN, SLW_PURGE_MODEL };
+const char *slw_purge_kind_name(enum slw_purge_kind k); /* "experiment" … */
+/* Who else needs runs and logged models (the registry's versions). */
+struct slw_purge_needs {
+    void *ctx;
+    /* Look again; within the transaction that is going to remove. */
+    enum slw_rc (*load)(void *ctx, struct slw_tx *tx, struct slw_err *err);
+    /* "version 3 of iris", or empty; the view lives until the next load. */
+    struct slw_str (*who)(void *ctx, struct slw_str id);
+};
+struct slw_purge_options {
+    int64_t before_ms; /* deleted at this instant or before */
+    int64_t now_ms;
+    /* Of ids given only these are removed; each must be deleted, for long
+     * enough.  None at all: everything that is deleted. */
+    const struct slw_str *experiments, *runs, *models;
+    size_t experiment_count, run_count, model_count;
+    bool dry_run;
+    /* Artifacts may lie in files as well (mlflow-artifacts: of a server with
+     * a destination, or where clients write): their roots are noted down, for
+     * slw_track_garbage. */
+    bool files_too;
+    struct slw_purge_needs needs; /* load NULL: nobody */
+    void (*progress)(void *ctx, int64_t done);
+    void *progress_ctx;
+};
+struct slw_purge_item {
+    enum slw_purge_kind kind;
+    struct slw_str id, name;
+    int64_t experiment_id;
+    int64_t deleted_at_ms;
+    int64_t file_count, size; /* artifacts */
+    struct slw_str kept;      /* why it stays; empty: it goes */
+};
+#define SLW_PURGE_ITEM_MAX 1000 /* told one by one; others are counted */
+/* Owner: one thread; everything in its arena. */
+struct slw_purge {
+    struct slw_arena arena;
+    struct slw_purge_item *items;
+    size_t item_count, item_cap;
+    int64_t experiment_count, run_count, model_count; /* removed */
+    int64_t kept_count;
+    int64_t file_count, size; /* of artifacts, before compression */
+    struct slw_str *roots;    /* of a dry run: what would go */
+    size_t root_count, root_cap;
+};
+/* Remove deleted experiments, runs and logged models with all rows, some
+ * hundred a transaction; what a version needs stays, and the experiment it
+ * lies in.  The default experiment always stays.
+ * Errors INVALID: an id is not deleted, or not for long enough; NOT_FOUND. */
+SLW_MUST_USE enum slw_rc slw_track_purge(struct slw_store *s,
+                                         const struct slw_purge_options *opt,
+                                         struct slw_purge *out,
+                                         struct slw_err *err);
+void slw_purge_done(struct slw_purge *p);
+/* The next root of files that are to go; found false: none is left. */
+SLW_MUST_USE enum slw_rc
+slw_track_garbage(struct slw_tx *tx, struct slw_str after, struct slw_arena *a,
+                  struct slw_str *out_uri, bool *out_found,
+                  struct slw_err *err);
+/* They are gone. */
+SLW_MUST_USE enum slw_rc slw_track_garbage_gone(struct slw_tx *tx,
+                                                struct slw_str uri,
+                                                struct slw_err *err);
+/* Name the blobs that artifacts need (store/gc.h), but for what a dry run of
+ * a purge would remove; purge may be NULL. */
+struct slw_gc;
+SLW_MUST_USE enum slw_rc
+slw_track_blobs(struct slw_gc *g, struct slw_purge *purge, struct slw_err *err);
 
 /* Do logged values belong to runs; have artifacts their bytes? (store/verify.h)
  */

@@ -300,7 +300,9 @@ everything_happens(struct slw_tx *tx, struct slw_str model, bool prompt)
     assert_ok(slw_registry_alias_set(tx, T0, model, SLW_STR("champion"), 1,
                                      SLW_STR(""), &err),
               err);
-    assert_ok(slw_registry_version_delete(tx, T0, model, 1, &err), err);
+    assert_ok(
+        slw_registry_version_delete(tx, T0, model, 1, SLW_STR("me"), &err),
+        err);
 }
 
 #define AT "\"timestamp\":\"2023-11-14T22:13:20.123000+00:00\",\"data\":"

@@ -95,7 +95,7 @@ points_of_a_deleted_run_are_one_row_and_the_latest_is_known(void **state)
     {
         SLW_AUTO(slw_tx, tx);
         assert_ok(slw_tx_begin(&tx, store, &err), err);
-        assert_ok(slw_track_run_bring(&tx, &r, &err), err);
+        assert_ok(slw_track_run_bring(&tx, 1, &r, &err), err);
         assert_ok(slw_track_points_bring(&tx, r.run.id, points, 5, &err), err);
         assert_ok(slw_tx_commit(&tx, &err), err);
     }
@@ -135,8 +135,8 @@ a_run_that_is_here_is_a_conflict(void **state)
         .run = {.id = SLW_STR("aa"), .status = SLW_RUN_FINISHED}};
     SLW_AUTO(slw_tx, tx);
     assert_ok(slw_tx_begin(&tx, store, &err), err);
-    assert_ok(slw_track_run_bring(&tx, &r, &err), err);
-    assert_int_equal(slw_track_run_bring(&tx, &r, &err), SLW_CONFLICT);
+    assert_ok(slw_track_run_bring(&tx, 1, &r, &err), err);
+    assert_int_equal(slw_track_run_bring(&tx, 1, &r, &err), SLW_CONFLICT);
 }
 
 int

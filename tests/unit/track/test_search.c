@@ -42,7 +42,7 @@ run_put(struct slw_tx *tx, struct slw_rng *rng, int64_t i, struct slw_arena *a)
     assert_ok(slw_track_log(tx, run.id, params, p, metrics, m, NULL, 0, &err),
               err);
     if (slw_rng_u64(rng) % 10 == 0)
-        assert_ok(slw_track_run_mark(tx, run.id, true, &err), err);
+        assert_ok(slw_track_run_mark(tx, 2000, run.id, true, &err), err);
 }
 
 static int
