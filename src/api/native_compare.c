@@ -1,5 +1,5 @@
-/* native_compare.c -- one run with all that belongs to it, and several runs side
- * by side.
+/* native_compare.c -- one run with all that belongs to it, and several runs
+ * side by side.
  *
  * A comparison is a table turned on its side: columns are runs, rows are what
  * they logged.  Every value becomes a cell (kind, key, run); sorted, the cells

@@ -24,7 +24,7 @@ struct slw_call {
     size_t keep_max;  /* bytes kept of the answer, the rest is dropped; 0: all,
                          and one over 256 MB is an error */
     const _Atomic bool *stop; /* ends the call when it becomes true, or NULL */
-    bool want_head;             /* keep the answer's head */
+    bool want_head;           /* keep the answer's head */
     /* upload/download progress for people; may be NULL */
     void (*progress)(void *ctx, int64_t done, int64_t total);
     void *progress_ctx;

@@ -50,7 +50,8 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     SLW_ASSERT(mlf_in_read(&in, &req, &err) == SLW_OK);
     if ((batch ? mlf_careful_batch : mlf_careful_metric)(&in, &careful, &err) !=
         SLW_OK) {
-        fprintf(stderr, "only the quick reader takes it: %s\n%.*s\n", err.msg, SLW_FMT(req.body));
+        fprintf(stderr, "only the quick reader takes it: %s\n%.*s\n", err.msg,
+                SLW_FMT(req.body));
         SLW_ASSERT(!"both take it");
     }
     SLW_ASSERT(same_str(quick.run_id, careful.run_id));
