@@ -190,11 +190,10 @@ static void
 write_versions(struct slw_jw *w, const struct slw_version *versions,
                size_t count)
 {
-    slw_jw_key(w, "model_versions");
-    slw_jw_arr(w);
+    mlf_list(w, "model_versions", count);
     for (size_t i = 0; i < count; i++)
         mlf_write_version(w, &versions[i]);
-    slw_jw_arr_end(w);
+    mlf_list_end(w, count);
 }
 
 /* GET and POST: stages as repeated parameters or as a list. */

@@ -94,6 +94,48 @@ slw_track_param(struct slw_tx *tx, struct slw_str run_id, struct slw_kv param,
     return SLW_OK;
 }
 
+/* As Python shows text: in ' unless it holds ' and no ". */
+static void
+python_text(struct slw_buf *out, struct slw_str s)
+{
+    bool single = memchr(s.ptr, '\'', s.len) && !memchr(s.ptr, '"', s.len);
+    char quote = single ? '"' : '\'';
+    slw_buf_char(out, quote);
+    for (size_t i = 0; i < s.len; i++) {
+        if (s.ptr[i] == '\n')
+            slw_buf_z(out, "\\n");
+        else if (s.ptr[i] == '\t')
+            slw_buf_z(out, "\\t");
+        else if (s.ptr[i] == '\\' || s.ptr[i] == quote)
+            slw_buf_printf(out, "\\%c", s.ptr[i]);
+        else
+            slw_buf_char(out, s.ptr[i]);
+    }
+    slw_buf_char(out, quote);
+}
+
+/* Names every key that was there before, in the order of the request. */
+static enum slw_rc
+params_twice(const struct slw_kv *params, size_t count, struct slw_err *err)
+{
+    SLW_AUTO(slw_buf, list);
+    for (size_t i = 1; i < count; i++) {
+        bool seen = false;
+        for (size_t j = 0; j < i && !seen; j++)
+            seen = slw_str_eq(params[i].key, params[j].key);
+        if (!seen || list.len > SLW_ERR_MSG_SIZE)
+            continue;
+        if (list.len)
+            slw_buf_z(&list, ", ");
+        python_text(&list, params[i].key);
+    }
+    return slw_fail(err, SLW_INVALID,
+                    "Duplicate parameter keys have been submitted: [%.*s]. "
+                    "Please ensure the request contains only one param value "
+                    "per param key.",
+                    SLW_FMT(slw_track_cut(slw_buf_view(&list), 340)));
+}
+
 static enum slw_rc
 params_unique(const struct slw_kv *params, size_t count, struct slw_arena *a,
               struct slw_err *err)
@@ -105,12 +147,7 @@ params_unique(const struct slw_kv *params, size_t count, struct slw_arena *a,
     qsort(sorted, count, sizeof(*sorted), track_kv_compare);
     for (size_t i = 1; i < count; i++) {
         if (slw_str_eq(sorted[i - 1].key, sorted[i].key))
-            return slw_fail(
-                err, SLW_INVALID,
-                "Duplicate parameter keys have been submitted: ['%.*s']. "
-                "Please ensure the request contains only one param value per "
-                "param key.",
-                SLW_FMT(sorted[i].key));
+            return params_twice(params, count, err);
     }
     return SLW_OK;
 }
@@ -128,13 +165,15 @@ params_put(struct slw_tx *tx, int64_t run, struct slw_str run_id,
         bool differs = false;
         struct slw_str old = {0};
         TRY(param_add(tx, run, params[i], &a, &differs, &old, err));
-        if (differs && list.len < SLW_ERR_MSG_SIZE)
-            slw_buf_printf(&list,
-                           "%s{'key': '%.*s', 'old_value': '%.*s', "
-                           "'new_value': '%.*s'}",
-                           list.len ? ", " : "", SLW_FMT(params[i].key),
-                           SLW_FMT(slw_track_cut(old, 100)),
-                           SLW_FMT(slw_track_cut(params[i].value, 100)));
+        if (!differs || list.len > SLW_ERR_MSG_SIZE)
+            continue;
+        slw_buf_z(&list, list.len ? ", {'key': " : "{'key': ");
+        python_text(&list, params[i].key);
+        slw_buf_z(&list, ", 'old_value': ");
+        python_text(&list, slw_track_cut(old, 100));
+        slw_buf_z(&list, ", 'new_value': ");
+        python_text(&list, slw_track_cut(params[i].value, 100));
+        slw_buf_char(&list, '}');
     }
     if (list.len)
         return slw_fail(err, SLW_CONFLICT,
@@ -160,6 +199,8 @@ track_tags_put(struct slw_tx *tx, int64_t run, const struct slw_kv *tags,
         struct slw_str value =
             slw_track_cut(tags[i].value, SLW_TRACK_TAG_CHARS_MAX);
         TRY(slw_track_key_check(tags[i].key, "key", err));
+        if (value.len == 0 && slw_str_eqz(tags[i].key, "mlflow.runName"))
+            continue; /* a run is never without a name */
         TRY(track_key_intern(tx, tags[i].key, &key, err));
         slw_stmt_i64(&put, 1, run);
         slw_stmt_i64(&put, 2, key);
