@@ -225,7 +225,7 @@ mlf_i64(struct mlf_in *in, const char *key, int64_t *out, struct slw_err *err)
     struct slw_err ignored;
     if (in->query) {
         struct slw_str v = slw_http_query(in->req, key);
-        if (!v.ptr || v.len == 0 || slw_str_i64(v, out, &ignored) == SLW_OK)
+        if (!v.ptr || slw_str_i64(v, out, &ignored) == SLW_OK)
             return SLW_OK;
         return bad_text(v, key, err);
     }
@@ -548,7 +548,8 @@ metric_fault(const struct json_t *o, const char *path, const char *name,
     enum slw_json_type type = slw_json_type(v);
     snprintf(where, sizeof(where), "%s%s", path, name);
     if (type == SLW_JSON_NONE || type == SLW_JSON_NULL ||
-        (type == SLW_JSON_STR && slw_json_str_or(v, SLW_STR("x")).len == 0))
+        (type == SLW_JSON_STR && slw_json_str_or(v, SLW_STR("x")).len == 0 &&
+         (path[0] || strcmp(name, "timestamp") != 0)))
         return mlf_missing(where, err);
     return mlf_bad_value(v, where, err);
 }

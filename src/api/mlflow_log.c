@@ -329,6 +329,17 @@ api_mlflow_runs_log_model(struct slw_http_req *req, struct slw_http_res *res,
 
 /* ---- histories ---- */
 
+/* A run that is not there has no points, as in MLflow. */
+static enum slw_rc
+history_of(struct slw_tx *tx, struct slw_str run_id, struct slw_str key,
+           struct slw_arena *a, struct slw_metric **out, size_t *out_count,
+           struct slw_err *err)
+{
+    enum slw_rc rc =
+        slw_track_history(tx, run_id, key, a, out, out_count, err);
+    return rc == SLW_NOT_FOUND ? SLW_OK : rc;
+}
+
 enum slw_rc
 api_mlflow_metrics_history(struct slw_http_req *req, struct slw_http_res *res,
                            struct slw_err *err)
@@ -344,7 +355,7 @@ api_mlflow_metrics_history(struct slw_http_req *req, struct slw_http_res *res,
     TRY(mlf_need_str(&in, "metric_key", &key, err));
     TRY(mlf_page(&in, INT64_MAX / 2, INT64_MAX, &page, err));
     TRY(slw_tx_read(&tx, mlf_api(req)->store, err));
-    TRY(slw_track_history(&tx, run_id, key, req->arena, &points, &count, err));
+    TRY(history_of(&tx, run_id, key, req->arena, &points, &count, err));
     size_t from = page.offset < count ? page.offset : count;
     size_t n = count - from < page.limit ? count - from : page.limit;
     struct slw_jw w;
@@ -427,10 +438,7 @@ api_mlflow_metrics_history_bulk(struct slw_http_req *req,
     for (size_t i = 0; i < id_count; i++) {
         struct slw_metric *points = NULL;
         size_t count = 0;
-        enum slw_rc rc = slw_track_history(&tx, ids[i], key, req->arena,
-                                           &points, &count, err);
-        if (rc != SLW_OK && rc != SLW_NOT_FOUND)
-            return rc;
+        TRY(history_of(&tx, ids[i], key, req->arena, &points, &count, err));
         for (size_t j = 0; j < count && most > 0; j++, most--)
             write_run_metric(&w, &points[j], ids[i]);
     }
@@ -536,8 +544,7 @@ api_mlflow_metrics_history_interval(struct slw_http_req *req,
     for (size_t i = 0; i < v.id_count; i++) {
         struct slw_metric *points = NULL;
         size_t count = 0;
-        TRY(slw_track_history(&tx, v.ids[i], v.key, req->arena, &points, &count,
-                              err));
+        TRY(history_of(&tx, v.ids[i], v.key, req->arena, &points, &count, err));
         bool any = false;
         for (size_t j = 0; j < count && !any; j++)
             any = points[j].step >= v.from && points[j].step <= v.to;
