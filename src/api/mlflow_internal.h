@@ -109,6 +109,11 @@ void mlf_write_version(struct slw_jw *w, const struct slw_version *v);
 enum slw_rc mlf_as_invalid(enum slw_rc rc, enum slw_rc which,
                            struct slw_err *err);
 
+/* Prompts are kept as registered models with a tag: refused, as they are not
+ * offered. */
+SLW_MUST_USE enum slw_rc mlf_no_prompt(const struct slw_kv *tags, size_t count,
+                                       struct slw_err *err);
+
 struct slw_api *mlf_api(struct slw_http_req *req);
 
 /* May this source be registered with this run or logged model? */

@@ -9,7 +9,7 @@
 #include "api/mlflow_internal.h"
 #include "api/routes.h"
 
-#define BATCH_SIZE_MAX 1000000
+#define BATCH_SIZE_MAX (16 << 20)
 #define HISTORY_RUN_MAX 100
 #define BULK_POINT_MAX 25000
 #define INTERVAL_POINT_MAX 2500

@@ -129,7 +129,9 @@ read_status(struct mlf_in *in, enum slw_logged_status *out, struct slw_err *err)
             return SLW_OK;
         }
     }
-    return v ? mlf_bad_value(v, "status", err) : mlf_missing("status", err);
+    bool none = !v || slw_json_type(v) == SLW_JSON_NULL ||
+                (slw_json_type(v) == SLW_JSON_STR && s.len == 0);
+    return none ? mlf_missing("status", err) : mlf_bad_value(v, "status", err);
 }
 
 enum slw_rc
@@ -253,6 +255,9 @@ read_search(struct mlf_in *in, struct slw_track_query *q, struct slw_err *err)
     TRY(read_orders(in, q, err));
     TRY(read_datasets(in, q, err));
     TRY(mlf_experiment_ids(in, q, err));
+    if (slw_json_type(slw_json_get(in->doc.root, "experiment_ids")) ==
+        SLW_JSON_NONE)
+        return mlf_missing("experiment_ids", err);
     return SLW_OK;
 }
 

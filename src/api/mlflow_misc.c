@@ -36,7 +36,20 @@ api_mlflow_not_offered(struct slw_http_req *req, struct slw_http_res *res,
     (void)res;
     return slw_fail(err, SLW_UNSUPPORTED,
                     "%.*s is part of MLflow that this server does not offer "
-                    "(traces, prompts, scorers, gateway, webhooks, multipart "
-                    "and presigned transfers)",
+                    "(traces, prompts, scorers, gateway, multipart and "
+                    "presigned transfers)",
                     SLW_FMT(slw_track_cut(req->path, 200)));
+}
+
+enum slw_rc
+mlf_no_prompt(const struct slw_kv *tags, size_t count, struct slw_err *err)
+{
+    for (size_t i = 0; i < count; i++) {
+        if (slw_str_eqz(tags[i].key, "mlflow.prompt.is_prompt") &&
+            slw_str_same(tags[i].value, SLW_STR("true")))
+            return slw_fail(err, SLW_UNSUPPORTED,
+                            "the prompt registry is part of MLflow that this "
+                            "server does not offer");
+    }
+    return SLW_OK;
 }

@@ -69,6 +69,7 @@ api_mlflow_registered_create(struct slw_http_req *req, struct slw_http_res *res,
     TRY(mlf_array(&in, "tags", &array, err));
     TRY(mlf_kvs(array, "tags", req->arena, &tags, &tag_count, err));
     TRY(slw_tx_begin(&tx, api->store, err));
+    TRY(mlf_no_prompt(tags, tag_count, err));
     TRY(slw_registry_model_create(&tx, api_now(api), name, description, tags,
                                   tag_count, err));
     return commit_and_answer(&tx, req, res, name, err);

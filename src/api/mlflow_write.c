@@ -204,8 +204,7 @@ void
 mlf_write_files(struct slw_jw *w, const struct slw_artifact *files,
                 size_t count, struct slw_str prefix)
 {
-    slw_jw_key(w, "files");
-    slw_jw_arr(w);
+    mlf_list(w, "files", count);
     for (size_t i = 0; i < count; i++) {
         SLW_AUTO(slw_buf, path);
         slw_buf_str(&path, prefix);
@@ -219,7 +218,7 @@ mlf_write_files(struct slw_jw *w, const struct slw_artifact *files,
             slw_jw_ki64(w, "file_size", files[i].size);
         slw_jw_obj_end(w);
     }
-    slw_jw_arr_end(w);
+    mlf_list_end(w, count);
 }
 
 void

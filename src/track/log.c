@@ -331,11 +331,11 @@ metrics_check(const struct slw_metric *metrics, size_t count,
         }
         if (metrics[i].at_ms < 0)
             return slw_fail(err, SLW_INVALID,
-                            "Got invalid timestamp %lld for metric '%.*s'. "
-                            "Timestamp must be a nonnegative long (64-bit "
-                            "integer)",
+                            "Invalid value %lld for parameter 'timestamp' "
+                            "supplied: metric '%.*s' (value=%.17g). Timestamp "
+                            "must be a nonnegative long (64-bit integer) ",
                             (long long)metrics[i].at_ms,
-                            SLW_FMT(metrics[i].key));
+                            SLW_FMT(metrics[i].key), metrics[i].value);
     }
     return SLW_OK;
 }
@@ -354,6 +354,14 @@ slw_track_log(struct slw_tx *tx, struct slw_str run_id,
             char what[48];
             snprintf(what, sizeof(what), "params[%zu].key", i);
             return slw_track_key_check(params[i].key, what, err);
+        }
+    }
+    for (size_t i = 0; i < tag_count; i++) {
+        if (slw_track_key_check(tags[i].key, "key", err) != SLW_OK) {
+            char what[48];
+            snprintf(what, sizeof(what), "tags[%zu].key", i);
+            return slw_track_key_check(tags[i].key,
+                                       tag_count == 1 ? "key" : what, err);
         }
     }
     TRY(track_run_number(tx, run_id, true, &run, err));
