@@ -157,8 +157,8 @@ mlf_bad_value(const struct json_t *v, const char *path, struct slw_err *err)
 {
     SLW_AUTO(slw_buf, text);
     if (slw_json_type(v) == SLW_JSON_STR)
-        slw_track_quote(&text, slw_track_cut(slw_json_str_or(v, SLW_STR("")),
-                                             100));
+        slw_track_quote(&text,
+                        slw_track_cut(slw_json_str_or(v, SLW_STR("")), 100));
     else
         slw_json_dump(&text, v);
     return slw_fail(err, SLW_INVALID,
@@ -568,8 +568,8 @@ mlf_metric(const struct json_t *o, const char *path,
         m.m.key.len == 0)
         return metric_fault(o, path, "key", err);
     if (slw_json_need_f64(o, "value", &m.m.value, &ignored) != SLW_OK &&
-        slw_str_f64(slw_json_str_or(slw_json_get(o, "value"), none),
-                    &m.m.value, &ignored) != SLW_OK)
+        slw_str_f64(slw_json_str_or(slw_json_get(o, "value"), none), &m.m.value,
+                    &ignored) != SLW_OK)
         return metric_fault(o, path, "value", err);
     if (slw_json_need_i64(o, "timestamp", &m.m.at_ms, &ignored) != SLW_OK)
         return metric_fault(o, path, "timestamp", err);

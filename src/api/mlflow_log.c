@@ -335,8 +335,7 @@ history_of(struct slw_tx *tx, struct slw_str run_id, struct slw_str key,
            struct slw_arena *a, struct slw_metric **out, size_t *out_count,
            struct slw_err *err)
 {
-    enum slw_rc rc =
-        slw_track_history(tx, run_id, key, a, out, out_count, err);
+    enum slw_rc rc = slw_track_history(tx, run_id, key, a, out, out_count, err);
     return rc == SLW_NOT_FOUND ? SLW_OK : rc;
 }
 

@@ -60,8 +60,8 @@ model_tell(struct slw_tx *tx, struct slw_arena *a, int64_t now_ms,
     slw_buf_char(&text, '[');
     for (size_t i = 0; i < m.tag_count; i++) {
         struct slw_str old = m.tags[i].value;
-        if (slw_str_eqz(m.tags[i].key, "mlflow.modelVersions") &&
-            old.len > 2 && slw_str_ends(old, "]"))
+        if (slw_str_eqz(m.tags[i].key, "mlflow.modelVersions") && old.len > 2 &&
+            slw_str_ends(old, "]"))
             slw_buf_printf(&text, "%.*s, ", (int)old.len - 2, old.ptr + 1);
     }
     slw_track_quote(&quoted, name);

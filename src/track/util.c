@@ -200,8 +200,8 @@ normal_path(struct slw_arena *a, struct slw_str key)
         bool up = slw_str_eqz(part, "..");
         if (up && root && len == root)
             continue;
-        if (up && len > root && !(len - last == 2 && out[last] == '.' &&
-                                  out[last + 1] == '.')) {
+        if (up && len > root &&
+            !(len - last == 2 && out[last] == '.' && out[last + 1] == '.')) {
             len = last > root ? last - 1 : root;
             continue;
         }

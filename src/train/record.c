@@ -348,8 +348,7 @@ train_record_end(struct train_search *s, const struct train_entry *chosen,
     SLW_AUTO(slw_buf, about);
     SLW_AUTO(slw_buf, needs);
     if (train_mlmodel(s, chosen, &about)) {
-        slw_buf_printf(&needs, "mlflow\nxgboost==%s\n",
-                       chosen->engine_version);
+        slw_buf_printf(&needs, "mlflow\nxgboost==%s\n", chosen->engine_version);
         TRY(train_record_file(s, s->parent_id, "model/MLmodel",
                               slw_buf_view(&about), err));
         TRY(train_record_file(s, s->parent_id, "model/requirements.txt",
