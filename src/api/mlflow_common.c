@@ -375,8 +375,6 @@ kv_read(const struct json_t *o, const char *path, size_t index,
             type != SLW_JSON_STR)
             return mlf_bad_value(v, where, err);
         parts[i] = slw_json_str_or(v, parts[i]);
-        if (i == 0 && parts[i].len == 0)
-            return mlf_missing(where, err);
     }
     *out = (struct slw_kv){parts[0], parts[1]};
     return SLW_OK;

@@ -154,6 +154,20 @@ read_metrics(const struct json_t *array, struct slw_arena *a, struct batch *b,
     return SLW_OK;
 }
 
+static enum slw_rc
+keys_check(const char *path, const struct slw_kv *kv, size_t count,
+           struct slw_err *err)
+{
+    for (size_t i = 0; i < count; i++) {
+        char where[48];
+        if (kv[i].key.len)
+            continue;
+        snprintf(where, sizeof(where), "%s[%zu].key", path, i);
+        return mlf_missing(where, err);
+    }
+    return SLW_OK;
+}
+
 enum slw_rc
 api_mlflow_runs_log_batch(struct slw_http_req *req, struct slw_http_res *res,
                           struct slw_err *err)
@@ -181,6 +195,8 @@ api_mlflow_runs_log_batch(struct slw_http_req *req, struct slw_http_res *res,
     TRY(run_id_check(b.run_id, err));
     TRY(mlf_kvs(params, "params", req->arena, &b.params, &b.param_count, err));
     TRY(mlf_kvs(tags, "tags", req->arena, &b.tags, &b.tag_count, err));
+    TRY(keys_check("params", b.params, b.param_count, err));
+    TRY(keys_check("tags", b.tags, b.tag_count, err));
     TRY(read_metrics(metrics, req->arena, &b, err));
     return batch_send(req, res, &b, err);
 }

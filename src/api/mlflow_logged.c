@@ -123,6 +123,9 @@ read_status(struct mlf_in *in, enum slw_logged_status *out, struct slw_err *err)
     const struct json_t *v = slw_json_get(in->doc.root, "status");
     struct slw_str s = slw_json_str_or(v, SLW_STR(""));
     int64_t n = slw_json_i64_or(v, 0);
+    struct slw_err ignored;
+    if (s.len && slw_str_i64(s, &n, &ignored) != SLW_OK)
+        n = 0;
     for (size_t i = 1; i < SLW_ARRAY_LEN(STATUS_NAMES); i++) {
         if (slw_str_eqz(s, STATUS_NAMES[i]) || n == (int64_t)i) {
             *out = (enum slw_logged_status)i;
@@ -255,8 +258,8 @@ read_search(struct mlf_in *in, struct slw_track_query *q, struct slw_err *err)
     TRY(read_orders(in, q, err));
     TRY(read_datasets(in, q, err));
     TRY(mlf_experiment_ids(in, q, err));
-    if (slw_json_type(slw_json_get(in->doc.root, "experiment_ids")) ==
-        SLW_JSON_NONE)
+    const struct json_t *ids = slw_json_get(in->doc.root, "experiment_ids");
+    if (!ids || slw_json_type(ids) == SLW_JSON_NULL)
         return mlf_missing("experiment_ids", err);
     return SLW_OK;
 }

@@ -222,7 +222,8 @@ mlf_source_check(struct slw_tx *tx, struct slw_arena *a,
     if (slw_str_eqz(scheme, "runs")) {
         struct slw_str run, rest;
         slw_str_cut(path_of(v->source), '/', &run, &rest);
-        if (v->logged_model.len || !slw_str_eq(run, v->run_id))
+        if (v->logged_model.len || slw_str_starts(v->source, "runs://") ||
+            !slw_str_eq(run, v->run_id))
             return not_identified(v->source, which, err);
         return SLW_OK;
     }
