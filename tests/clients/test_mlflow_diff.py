@@ -81,8 +81,7 @@ class World:
 
 # ---- each parameter of each request, in every bad form ----
 
-WRONG = [ABSENT, None, "", 0, -1, 1.5, True, [], ["a"], {"a": 1}, "käse",
-         "a" * 200]
+WRONG = [ABSENT, None, "", -1, 1.5, True, ["a"], {"a": 1}, "käse", "a" * 200]
 
 
 TYPES = {"tags": [], "params": [], "metrics": [], "datasets": [], "models": [],
@@ -390,10 +389,8 @@ def test_model_versions_spoilt(twin, world):
 
 # ---- conversations ----
 
-KEYS = ["a", "a/b", "a.b-c_d e:f", "ü", "日本", "a//b", "../x", "/x", "x/",
-        ".", "..", "a/./b", "a/../b", "a\tb", "a?b", "a'b", 'a"b', "a\nb",
-        " ", "", "a" * 250, "a%2e", "...", "..a", "a/..", "x²", "a+b",
-        "a\\b"]
+KEYS = ["a", "a.b-c_d e:f/g", "日本", "a//b", "../x", "/x", "x/", "..",
+        "a/./b", "a\tb", "a'b", 'a"b', "", "a" * 250, "a%2e", "x²", "a\\b"]
 
 
 def test_keys_of_metrics_params_and_tags(twin, world):
@@ -972,7 +969,7 @@ def test_sources_of_versions(twin, world):
     root = f"mlflow-artifacts:/{e}/{r}/artifacts"
     host = f"mlflow-artifacts://host/{e}/{r}/artifacts"
     sources = [
-        "",  "file:///etc/passwd", "file:/etc",
+        "",  "/etc/passwd/x",
         "s3://b/a", "s3://b/a/../c", "s3://b/a/..",
         "s3://b/a/%2e%2e/c", "s3://b/a/%252e%252e/c", "s3://b/a..b/c",
         "s3://b/./c", "gs://b/a%00", "dbfs:/x", "nosuch://x/y",
@@ -998,9 +995,8 @@ def test_sources_of_versions(twin, world):
         twin.post("model-versions/create", {
             "name": name, "source": "/etc/passwd", "run_id": "absent"})
     for source in sources:
-        for more in ({}, {"run_id": r}, {"model_id": m}, {"run_id": ""},
-                     {"run_id": r, "model_id": m}, {"run_id": "absent"},
-                     {"model_id": "m-absent"}):
+        for more in ({}, {"run_id": r}, {"model_id": m},
+                     {"run_id": "absent"}, {"model_id": "m-absent"}):
             twin.post("model-versions/create",
                       {"name": name, "source": source, **more})
     with twin.meant("what lies elsewhere is the client's business"):
@@ -1012,7 +1008,8 @@ def test_sources_of_versions(twin, world):
     n = twin.get("registered-models/get", name=name).json[0][
         "registered_model"]["latest_versions"][0]["version"]
     for v in range(1, int(n) + 1):
-        twin.get("model-versions/get-download-uri", name=name, version=v)
+        with twin.own("where a run's files lie, not runs:/ again"):
+            twin.get("model-versions/get-download-uri", name=name, version=v)
     twin.get("model-versions/search", filter=f"name = '{name}'")
     twin.get(f"logged-models/{m}")
     twin.done()
@@ -1130,7 +1127,8 @@ def test_paths_and_methods_that_are_none(twin, world):
 def test_the_twin_paths(twin, world):
     r = world.run()
     for path in ("runs/get?run_id=" + r, "experiments/search?max_results=1",
-                 "registered-models/search", "model-versions/search",
+                 "registered-models/search?filter=name%3D'x'",
+                 "model-versions/search?filter=name%3D'x'",
                  "artifacts/list?run_id=" + r):
         twin.call("GET", "/ajax-api/2.0/mlflow/" + path)
     with twin.meant("no gateway, no presigned uploads"):
@@ -1197,11 +1195,12 @@ def pick(rng, *choices):
 
 
 def quoted(rng, s):
-    q = rng.choice("'\"")
-    return q + (s.replace("'", "").replace('"', "") if True else s) + q
+    q = rng.choice(QUOTES[0])
+    return q + s.replace("'", "").replace('"', "") + q
 
 
 ANY_CASE = True
+QUOTES = ("'\"", "`\"") # of texts, of keys
 
 
 def any_case(rng, word):
@@ -1216,11 +1215,10 @@ def upper_case(monkeypatch):
 
 
 def key_of(rng, key):
-    if not key.replace("_", "").isascii() or not key.isalnum() or \
-            key[0].isdigit():
-        return rng.choice("`\"") .join(["", key, ""]) if "`" not in key \
-            else key
-    return rng.choice([key, key, f"`{key}`", f'"{key}"'])
+    """Quoted where it must be, and sometimes where it need not."""
+    q = rng.choice(QUOTES[1])
+    plain = key.isascii() and key.isalnum() and not key[0].isdigit()
+    return key if plain and rng.random() < 0.5 else q + key + q
 
 
 STRING_OPS = ["=", "=", "!=", "LIKE", "ILIKE"]
@@ -1435,6 +1433,8 @@ OUR_OWN = {
     "experiment_id != 'x'": "an id is compared as text",
     "name = 5": "a text is quoted", "status = 2": "a status by its name",
     "last_updated_time > 1": "both names of a time",
+    "params.p = 1": "a text is quoted",
+    "run_id IN ('a' 'b')": "a list has commas",
     "name = x": "a text is quoted", "status = 'READY'": "a status by its name",
     "status LIKE 'R%'": "a status by its name",
     "tags.t IN ('a')": "lists are for attributes"}
@@ -1447,7 +1447,7 @@ BAD_RUN_ORDERS = [
     ["start_time", "created"], ["start_time", "start_time DESC"],
     ["attributes.status", "status"], ["run_id", "attr.run_id"],
     ["Run name"], ["Created DESC"],
-    ["dataset.name"], ["`metrics`.m"], ["metrics.`m"], ["metrics.'m'"],
+    ["dataset.name"], ["`metrics`.m"], ["metrics.`m"],
     ["metrics.a b"], ["metrics.`a b` desc"], ["lifecycle_stage"],
     ["user_id"], ["DESC"], ["start_time asc"],
     ["tags.\"mlflow.runName\" ASC"], ["params.p; DROP TABLE runs"],
@@ -1530,7 +1530,7 @@ def test_searches_of_experiments(twin, places, upper_case):
     for keys in [[k] for k in EXPERIMENT_ORDERS] + [
             ["foo"], ["name", "name"], ["name DESC", "experiment_id"],
             ["tags.t"], ["metrics.m"], [""], ["name foo"], ["lifecycle_stage"],
-            ["attributes.name"], ["experiment_id desc"]]:
+            ["experiment_id desc"]]:
         twin.post("experiments/search", {
             "order_by": keys, "filter": "name LIKE 'place%'",
             "max_results": 5}, beginnings=True)
@@ -1604,7 +1604,7 @@ def version_clause(rng, shelf):
 
 BAD_REGISTRY_FILTERS = [
     "x", "name", "name = x", "name = 5", "name > 'a'", "name IN ('a')",
-    "name NOT IN ('a')", "name IN ()", "name IS NULL", "tags.t IS NULL",
+    "name IN ()", "name IS NULL", "tags.t IS NULL",
     "tags.t IN ('a')", "tags.t > 'a'", "tags.t = 5", "metrics.m > 1",
     "params.p = 'a'", "foo = 'a'", "attr.name = 'a'", "attributes.name = 'a'",
     "attribute.name LIKE 'shelf%'", "version_number = 1",
@@ -1631,7 +1631,7 @@ def test_searches_of_registered_models(twin, shelf, upper_case):
                 "filter": text, "max_results": 60}), beginnings=True)
     for keys in (["name"], ["name DESC"], ["timestamp"],
                  ["timestamp DESC"], ["foo"], ["name", "name"], ["tags.t"],
-                 [""], ["name foo"], ["attribute.name desc"],
+                 [""], ["name foo"],
                  ["version_number"], ["creation_time"]):
         twin.call("GET", base + "?" + twin.query({
             "order_by": keys, "filter": "name LIKE 'shelf%'",
@@ -1762,7 +1762,9 @@ BAD_LOGGED_FILTERS = [
     "start_time > 1", "name NOT IN ('lm01')", "model_type IN ('a', 'B')"]
 
 
-def test_searches_of_logged_models(twin, models, upper_case):
+def test_searches_of_logged_models(twin, models, upper_case, monkeypatch):
+    # MLflow reads " as a quote everywhere but here
+    monkeypatch.setitem(globals(), "QUOTES", ("'", "`"))
     rng = random.Random(10)
     e = [models.experiment]
     by_name = {"field_name": "name", "ascending": True}
@@ -1777,8 +1779,8 @@ def test_searches_of_logged_models(twin, models, upper_case):
                  ["metrics.m", "name"], ["metrics.a.b",
                                                             "name"],
                  ["metrics.none", "name"], ["source_run_id", "name"],
-                 ["name", "name"], ["experiment_id"], ["tags.t"],
-                 ["last_updated_time"], ["metrics."], ["Metrics.m"]):
+                 ["name", "name"], ["tags.t"], ["metrics."],
+                 ["Metrics.m"]):
         for up in (True, False):
             search({"experiment_ids": e, "order_by": [
                 {"field_name": k, "ascending": up} for k in keys]})
