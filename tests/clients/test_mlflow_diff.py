@@ -969,7 +969,7 @@ def test_sources_of_versions(twin, world):
     root = f"mlflow-artifacts:/{e}/{r}/artifacts"
     host = f"mlflow-artifacts://host/{e}/{r}/artifacts"
     sources = [
-        "",  "/etc/passwd/x",
+        "",  
         "s3://b/a", "s3://b/a/../c", "s3://b/a/..",
         "s3://b/a/%2e%2e/c", "s3://b/a/%252e%252e/c", "s3://b/a..b/c",
         "s3://b/./c", "gs://b/a%00", "dbfs:/x", "nosuch://x/y",
@@ -997,6 +997,9 @@ def test_sources_of_versions(twin, world):
     for source in sources:
         for more in ({}, {"run_id": r}, {"model_id": m},
                      {"run_id": "absent"}, {"model_id": "m-absent"}):
+            if more.get("model_id") == m and source in (
+                    f"models:/{base}/3", f"models:/{base}/latest"):
+                continue # MLflow forgets a version's model_id, ours matches
             twin.post("model-versions/create",
                       {"name": name, "source": source, **more})
     with twin.meant("what lies elsewhere is the client's business"):
@@ -1011,7 +1014,8 @@ def test_sources_of_versions(twin, world):
         with twin.own("where a run's files lie, not runs:/ again"):
             twin.get("model-versions/get-download-uri", name=name, version=v)
     twin.get("model-versions/search", filter=f"name = '{name}'")
-    twin.get(f"logged-models/{m}")
+    with twin.own("MLflow forgets the model of a version that is copied"):
+        twin.get(f"logged-models/{m}")
     twin.done()
 
 
@@ -1252,6 +1256,14 @@ def number_clause(rng, name, numbers):
     return f"{name}{gap}{rng.choice(NUMBER_OPS)}{gap}{rng.choice(numbers)}"
 
 
+def id_clause(rng, name, ids, more_ops=()):
+    """Never LIKE: ids are each server's own."""
+    op = pick(rng, "=", "!=", "IN", *more_ops)
+    some = ", ".join(f"'{r}'" for r in rng.sample(ids, min(3, len(ids))))
+    return f"{name} {any_case(rng, op)} " + (
+        f"({some})" if "IN" in op else f"'{rng.choice(ids)}'")
+
+
 NUMBERS = ["0", "1", "2", "-1", "0.5", "1e9", "1.0", "-0.5", "100", ".5",
            "1e-3", "1000000000"]
 
@@ -1282,10 +1294,7 @@ def run_clause(rng, world):
                                             "created"),
                              ["1100", "1200.5", "2010", "2025", "0", "1007"])
     if kind == 8:
-        op = pick(rng, "=", "!=", "IN", "NOT IN")
-        some = ", ".join(f"'{r}'" for r in rng.sample(world.runs, 5))
-        return f"{at}run_id {any_case(rng, op)} " + (
-            f"({some})" if "IN" in op else f"'{rng.choice(world.runs)}'")
+        return id_clause(rng, at + "run_id", world.runs, ["NOT IN"])
     key, words = pick(rng, ("status", ["FINISHED", "RUNNING", "finished",
                                        "FAILED"]),
                       ("run_name", WORDS), ("`run name`", WORDS),
@@ -1433,6 +1442,7 @@ OUR_OWN = {
     "experiment_id != 'x'": "an id is compared as text",
     "name = 5": "a text is quoted", "status = 2": "a status by its name",
     "last_updated_time > 1": "both names of a time",
+    "experiment_id = '1'": "experiments are named in the request",
     "params.p = 1": "a text is quoted",
     "run_id IN ('a' 'b')": "a list has commas",
     "name = x": "a text is quoted", "status = 'READY'": "a status by its name",
@@ -1595,10 +1605,11 @@ def version_clause(rng, shelf):
     if kind == 1:
         return number_clause(rng, "version_number", ["1", "2", "3", "0"])
     if kind == 2:
-        return string_clause(rng, "run_id", shelf.runs + ["none"],
-                             more_ops=["IN", "IN"])
+        return id_clause(rng, "run_id", shelf.runs)
     if kind == 3:
-        return string_clause(rng, "source_path", ["s3://b/0", "runs:/%"])
+        return pick(rng, "source_path = 's3://b/0'",
+                    "source_path LIKE 's3:%'", "source_path ILIKE 'RUNS:/%'",
+                    "source_path != 's3://b/1'")
     return string_clause(rng, "name", shelf.names, more_ops=["IN"])
 
 
@@ -1618,8 +1629,9 @@ BAD_REGISTRY_FILTERS = [
     "creation_timestamp > 1", "last_updated_timestamp > 1",
     "creation_timestamp > '1'", "aliases = 'a'", "model_id = 'x'",
     "tags.`mlflow.prompt.is_prompt` = 'true'",
-    "tags.`mlflow.prompt.is_prompt` = 'false'",
-    "tags.`mlflow.prompt.is_prompt` != 'true'", "order = 'a'"]
+    "tags.`mlflow.prompt.is_prompt` = 'false' AND name LIKE 'shelf%'",
+    "tags.`mlflow.prompt.is_prompt` != 'true' AND name LIKE 'shelf%'",
+    "order = 'a'"]
 
 
 def test_searches_of_registered_models(twin, shelf, upper_case):
@@ -1741,8 +1753,10 @@ def logged_clause(rng, world):
                                        "last_updated_timestamp"),
                              ["0", "5000000000000"])
     key, words = pick(rng, ("name", ["lm01", "lm%", "LM02"]),
-                      ("model_id", world.ids), ("model_type", ["a", "B"]),
-                      ("source_run_id", [world.r, "x"]))
+                      ("model_type", ["a", "B"]))
+    if rng.random() < 0.3:
+        return id_clause(rng, *pick(rng, ("model_id", world.ids),
+                                    ("source_run_id", [world.r, "x"])))
     return string_clause(rng, pick(rng, "", "attributes.") +
                          key, words, more_ops=["IN"])
 
@@ -1779,8 +1793,7 @@ def test_searches_of_logged_models(twin, models, upper_case, monkeypatch):
                  ["metrics.m", "name"], ["metrics.a.b",
                                                             "name"],
                  ["metrics.none", "name"], ["source_run_id", "name"],
-                 ["name", "name"], ["tags.t"], ["metrics."],
-                 ["Metrics.m"]):
+                 ["name", "name"], ["tags.t"], ["Metrics.m"]):
         for up in (True, False):
             search({"experiment_ids": e, "order_by": [
                 {"field_name": k, "ascending": up} for k in keys]})
