@@ -35,6 +35,29 @@ code_of(enum slw_rc rc)
     return "INTERNAL_ERROR";
 }
 
+/* What 3.17 says beside the code: a class, and a state for dashboards. */
+static void
+write_class(struct slw_jw *w, const char *code)
+{
+    static const struct {
+        const char *code, *state, *class;
+    } table[] = {
+        {"BAD_REQUEST", "KAM00", "INVALID_PARAMETER_VALUE"},
+        {"INVALID_PARAMETER_VALUE", "KAM00", "INVALID_PARAMETER_VALUE"},
+        {"RESOURCE_DOES_NOT_EXIST", "KAM00", "RESOURCE_NOT_FOUND"},
+        {"RESOURCE_ALREADY_EXISTS", "KAM00", "RESOURCE_ALREADY_EXISTS"},
+        {"PERMISSION_DENIED", "KAM00", "PERMISSION_DENIED"},
+        {"TEMPORARILY_UNAVAILABLE", "XXM00", "CLIENT_INTERNAL_ERROR"},
+        {"INTERNAL_ERROR", "XXM00", "CLIENT_INTERNAL_ERROR"},
+    };
+    for (size_t i = 0; i < SLW_ARRAY_LEN(table); i++) {
+        if (strcmp(code, table[i].code) == 0) {
+            slw_jw_kz(w, "sqlstate", table[i].state);
+            slw_jw_kz(w, "error_class", table[i].class);
+        }
+    }
+}
+
 void
 api_mlflow_render_error(const struct slw_err *err, struct slw_http_req *req,
                         struct slw_http_res *res)
@@ -51,7 +74,7 @@ api_mlflow_render_error(const struct slw_err *err, struct slw_http_req *req,
     slw_jw_obj(&w);
     slw_jw_kz(&w, "error_code", code);
     slw_jw_kz(&w, "message", err->msg);
-    slw_jw_kz(&w, "error_class", code);
+    write_class(&w, code);
     slw_jw_obj_end(&w);
     res->content_type = "application/json";
     res->file_path = NULL;
@@ -133,7 +156,11 @@ enum slw_rc
 mlf_bad_value(const struct json_t *v, const char *path, struct slw_err *err)
 {
     SLW_AUTO(slw_buf, text);
-    slw_json_dump(&text, v);
+    if (slw_json_type(v) == SLW_JSON_STR)
+        slw_track_quote(&text,
+                        slw_track_cut(slw_json_str_or(v, SLW_STR("")), 100));
+    else
+        slw_json_dump(&text, v);
     return slw_fail(err, SLW_INVALID,
                     "Invalid value %.*s for parameter '%s' supplied:  Hint: "
                     "Value was of type '%s'. See the API docs for more "
@@ -180,19 +207,27 @@ mlf_need_str(struct mlf_in *in, const char *key, struct slw_str *out,
     return SLW_OK;
 }
 
+static enum slw_rc
+bad_text(struct slw_str v, const char *key, struct slw_err *err)
+{
+    SLW_AUTO(slw_buf, text);
+    slw_track_quote(&text, slw_track_cut(v, 100));
+    return slw_fail(err, SLW_INVALID,
+                    "Invalid value %.*s for parameter '%s' supplied:  Hint: "
+                    "Value was of type 'str'. See the API docs for more "
+                    "information about request parameters.",
+                    SLW_FMT(slw_buf_view(&text)), key);
+}
+
 enum slw_rc
 mlf_i64(struct mlf_in *in, const char *key, int64_t *out, struct slw_err *err)
 {
     struct slw_err ignored;
     if (in->query) {
         struct slw_str v = slw_http_query(in->req, key);
-        if (!v.ptr || v.len == 0 || slw_str_i64(v, out, &ignored) == SLW_OK)
+        if (!v.ptr || slw_str_i64(v, out, &ignored) == SLW_OK)
             return SLW_OK;
-        return slw_fail(err, SLW_INVALID,
-                        "Invalid value \"%.*s\" for parameter '%s' supplied: "
-                        "it must be an integer. See the API docs for more "
-                        "information about request parameters.",
-                        SLW_FMT(slw_track_cut(v, 100)), key);
+        return bad_text(v, key, err);
     }
     const struct json_t *v = member(in, key);
     if (!v || slw_json_need_i64(in->doc.root, key, out, &ignored) == SLW_OK)
@@ -261,20 +296,18 @@ mlf_need_version(struct mlf_in *in, int64_t *out, struct slw_err *err)
 {
     struct slw_err ignored;
     struct slw_str v = {0};
-    const struct json_t *node = member(in, "version");
-    if (node && slw_json_type(node) == SLW_JSON_INT) {
-        *out = slw_json_i64_or(node, 0);
-        return SLW_OK;
-    }
+    struct slw_str name = {"", 0};
     TRY(mlf_need_str(in, "version", &v, err));
     if (slw_str_i64(v, out, &ignored) != SLW_OK)
         return slw_fail(err, SLW_INVALID,
                         "Parameter 'version' must be an integer, got '%.*s'.",
                         SLW_FMT(slw_track_cut(v, 100)));
-    /* 0 means "newest" below, and is no version here */
-    if (*out <= 0)
-        *out = -1;
-    return SLW_OK;
+    if (*out > 0)
+        return SLW_OK;
+    TRY(mlf_str(in, "name", &name, err));
+    return slw_fail(err, SLW_NOT_FOUND,
+                    "Model Version (name=%.*s, version=%lld) not found",
+                    SLW_FMT(slw_track_cut(name, 256)), (long long)*out);
 }
 
 static enum slw_rc
@@ -342,8 +375,6 @@ kv_read(const struct json_t *o, const char *path, size_t index,
             type != SLW_JSON_STR)
             return mlf_bad_value(v, where, err);
         parts[i] = slw_json_str_or(v, parts[i]);
-        if (i == 0 && parts[i].len == 0)
-            return mlf_missing(where, err);
     }
     *out = (struct slw_kv){parts[0], parts[1]};
     return SLW_OK;
@@ -524,7 +555,8 @@ metric_fault(const struct json_t *o, const char *path, const char *name,
     enum slw_json_type type = slw_json_type(v);
     snprintf(where, sizeof(where), "%s%s", path, name);
     if (type == SLW_JSON_NONE || type == SLW_JSON_NULL ||
-        (type == SLW_JSON_STR && slw_json_str_or(v, SLW_STR("x")).len == 0))
+        (type == SLW_JSON_STR && slw_json_str_or(v, SLW_STR("x")).len == 0 &&
+         (path[0] || strcmp(name, "timestamp") != 0)))
         return mlf_missing(where, err);
     return mlf_bad_value(v, where, err);
 }
@@ -542,7 +574,9 @@ mlf_metric(const struct json_t *o, const char *path,
     if (slw_json_need_str(o, "key", &m.m.key, &ignored) != SLW_OK ||
         m.m.key.len == 0)
         return metric_fault(o, path, "key", err);
-    if (slw_json_need_f64(o, "value", &m.m.value, &ignored) != SLW_OK)
+    if (slw_json_need_f64(o, "value", &m.m.value, &ignored) != SLW_OK &&
+        slw_str_f64(slw_json_str_or(slw_json_get(o, "value"), none), &m.m.value,
+                    &ignored) != SLW_OK)
         return metric_fault(o, path, "value", err);
     if (slw_json_need_i64(o, "timestamp", &m.m.at_ms, &ignored) != SLW_OK)
         return metric_fault(o, path, "timestamp", err);
@@ -551,6 +585,10 @@ mlf_metric(const struct json_t *o, const char *path,
     TRY(slw_json_opt_str(o, "model_id", &m.model_id, err));
     TRY(slw_json_opt_str(o, "dataset_name", &m.dataset_name, err));
     TRY(slw_json_opt_str(o, "dataset_digest", &m.dataset_digest, err));
+    if ((m.dataset_name.len == 0) != (m.dataset_digest.len == 0))
+        return slw_fail(err, SLW_INVALID,
+                        "Both dataset_name and dataset_digest must be "
+                        "provided if one is provided");
     *out = m;
     return SLW_OK;
 }

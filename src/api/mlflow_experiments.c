@@ -99,11 +99,10 @@ api_mlflow_experiments_search(struct slw_http_req *req,
     struct slw_jw w;
     mlf_out(&w, res);
     slw_jw_obj(&w);
-    slw_jw_key(&w, "experiments");
-    slw_jw_arr(&w);
+    mlf_list(&w, "experiments", count);
     for (size_t i = 0; i < count; i++)
         TRY(mlf_write_experiment(&w, &tx, req->arena, &found[i], err));
-    slw_jw_arr_end(&w);
+    mlf_list_end(&w, count);
     if (more)
         mlf_write_token(&w, q.offset + q.limit, 0);
     slw_jw_obj_end(&w);

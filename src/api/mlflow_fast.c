@@ -112,12 +112,25 @@ metric_member(struct slw_jr *r, struct slw_str key, struct slw_model_metric *m,
     return false;
 }
 
+/* As MLflow makes ids; others are for the careful reader. */
+static bool
+is_plain_id(struct slw_str id)
+{
+    for (size_t i = 0; i < id.len; i++) {
+        const char c = id.ptr[i];
+        if (!((c >= '0' && c <= '9') || (c >= 'a' && c <= 'z') ||
+              (c >= 'A' && c <= 'Z')))
+            return false;
+    }
+    return id.len > 0 && id.len <= 64;
+}
+
 static bool
 run_member(struct slw_jr *r, struct slw_str key, struct slw_str *id,
            struct slw_str *old_id, unsigned *seen)
 {
     if (slw_str_eqz(key, "run_id"))
-        return first_time(seen, HAS_RUN) && text(r, id) && id->len > 0;
+        return first_time(seen, HAS_RUN) && text(r, id) && is_plain_id(*id);
     if (slw_str_eqz(key, "run_uuid"))
         return first_time(seen, HAS_RUN_OLD) && text(r, old_id);
     return false;
@@ -128,6 +141,14 @@ static const struct slw_model_metric NO_METRIC = {.model_id = {"", 0},
                                                   .dataset_name = {"", 0},
                                                   .dataset_digest = {"", 0}};
 #define METRIC_NEEDS ((unsigned)(HAS_KEY | HAS_VALUE | HAS_AT))
+
+/* Is nothing missing? */
+static bool
+is_metric(const struct slw_model_metric *m, unsigned seen)
+{
+    return (seen & METRIC_NEEDS) == METRIC_NEEDS &&
+           (m->dataset_name.len == 0) == (m->dataset_digest.len == 0);
+}
 
 static bool
 next_member(struct slw_jr *r, struct slw_jr_walk *w, struct slw_str *key)
@@ -159,8 +180,7 @@ mlf_fast_metric(struct slw_str body, struct slw_arena *a, struct mlf_batch *b)
             !run_member(&r, key, &id, &old_id, &seen))
             return false;
     }
-    if ((seen & METRIC_NEEDS) != METRIC_NEEDS || !(seen & HAS_RUN) ||
-        !at_end(&r))
+    if (!is_metric(&m, seen) || !(seen & HAS_RUN) || !at_end(&r))
         return false;
     b->metrics = SLW_ARENA_NEW(a, struct slw_metric, 1);
     b->model_metrics = SLW_ARENA_NEW(a, struct slw_model_metric, 1);
@@ -180,7 +200,7 @@ metric_object(struct slw_jr *r, struct slw_model_metric *m)
         if (!next_member(r, &w, &key))
             return false;
         if (w.done)
-            return (seen & METRIC_NEEDS) == METRIC_NEEDS;
+            return is_metric(m, seen);
         if (!metric_member(r, key, m, &seen))
             return false;
     }

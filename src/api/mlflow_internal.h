@@ -93,6 +93,9 @@ void mlf_kopt(struct slw_jw *w, const char *key, struct slw_str v);
 void mlf_kid(struct slw_jw *w, const char *key, int64_t v);
 void mlf_write_kvs(struct slw_jw *w, const char *name, const struct slw_kv *kv,
                    size_t count);
+/* Begin and end a list that is left out when it is empty. */
+void mlf_list(struct slw_jw *w, const char *name, size_t count);
+void mlf_list_end(struct slw_jw *w, size_t count);
 void mlf_write_metric(struct slw_jw *w, const struct slw_metric *m);
 /* newest: slw_track_query's, so that the pages that follow leave out what was
  * made since the first; 0: none. */
@@ -101,7 +104,8 @@ SLW_MUST_USE enum slw_rc
 mlf_write_experiment(struct slw_jw *w, struct slw_tx *tx, struct slw_arena *a,
                      const struct slw_experiment *e, struct slw_err *err);
 void mlf_write_run_info(struct slw_jw *w, const struct slw_run *r);
-void mlf_write_run(struct slw_jw *w, const struct slw_run_full *r);
+/* A run that was just made has no member "outputs" yet. */
+void mlf_write_run(struct slw_jw *w, const struct slw_run_full *r, bool made);
 void mlf_write_files(struct slw_jw *w, const struct slw_artifact *files,
                      size_t count, struct slw_str prefix);
 void mlf_write_version(struct slw_jw *w, const struct slw_version *v);

@@ -2,11 +2,17 @@
  * tags, batches, inputs, outputs; and metric histories.
  *
  * The small writes go through the store's group commit: mlflow_later.c. */
+#include <math.h>
+
 #include "api/mlflow_internal.h"
 #include "api/routes.h"
 
-#define BATCH_SIZE_MAX 1000000
+#define BATCH_SIZE_MAX (16 << 20)
 #define HISTORY_RUN_MAX 100
+#define BULK_POINT_MAX 25000
+#define INTERVAL_POINT_MAX 2500
+#define DATASET_EXPERIMENT_MAX 20
+#define DATASET_SUMMARY_MAX 1000
 
 static enum slw_rc
 batch_run(struct slw_tx *tx, struct mlf_write *w, struct slw_err *err)
@@ -108,6 +114,26 @@ api_mlflow_runs_set_tag(struct slw_http_req *req, struct slw_http_res *res,
     return mlf_write_send(&b->w, &in, err);
 }
 
+/* What MLflow checks of a run's id where it checks it at all. */
+static enum slw_rc
+run_id_check(struct slw_str id, struct slw_err *err)
+{
+    bool ok = slw_track_cut(id, 256).len == id.len;
+    for (size_t i = 0; i < id.len; i++) {
+        char c = id.ptr[i];
+        ok = ok && ((c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') ||
+                    (c >= '0' && c <= '9') ||
+                    (i && (c == '-' || c == '_' || (unsigned char)c > 0x7f)));
+    }
+    if (ok)
+        return SLW_OK;
+    SLW_AUTO(slw_buf, quoted);
+    slw_track_quote(&quoted, slw_track_cut(id, 100));
+    return slw_fail(err, SLW_INVALID,
+                    "Invalid value %.*s for parameter 'run_id' supplied.",
+                    SLW_FMT(slw_buf_view(&quoted)));
+}
+
 static enum slw_rc
 limit_check(const char *what, size_t most, size_t count, struct slw_err *err)
 {
@@ -140,6 +166,20 @@ read_metrics(const struct json_t *array, struct slw_arena *a,
     return SLW_OK;
 }
 
+static enum slw_rc
+keys_check(const char *path, const struct slw_kv *kv, size_t count,
+           struct slw_err *err)
+{
+    for (size_t i = 0; i < count; i++) {
+        char where[48];
+        if (kv[i].key.len)
+            continue;
+        snprintf(where, sizeof(where), "%s[%zu].key", path, i);
+        return mlf_missing(where, err);
+    }
+    return SLW_OK;
+}
+
 enum slw_rc
 mlf_careful_batch(struct mlf_in *in, struct mlf_batch *b, struct slw_err *err)
 {
@@ -156,8 +196,11 @@ mlf_careful_batch(struct mlf_in *in, struct mlf_batch *b, struct slw_err *err)
                     slw_json_len(metrics) + slw_json_len(params) +
                         slw_json_len(tags),
                     err));
+    TRY(run_id_check(b->run_id, err));
     TRY(mlf_kvs(params, "params", a, &b->params, &b->param_count, err));
     TRY(mlf_kvs(tags, "tags", a, &b->tags, &b->tag_count, err));
+    TRY(keys_check("params", b->params, b->param_count, err));
+    TRY(keys_check("tags", b->tags, b->tag_count, err));
     return read_metrics(metrics, a, b, err);
 }
 
@@ -239,6 +282,7 @@ api_mlflow_runs_log_inputs(struct slw_http_req *req, struct slw_http_res *res,
     TRY(mlf_array(&in, "datasets", &datasets, err));
     TRY(mlf_array(&in, "models", &models, err));
     size_t count = slw_json_len(datasets);
+    TRY(run_id_check(run_id, err));
     TRY(limit_check("datasets", 1000, count, err));
     struct slw_input *inputs =
         SLW_ARENA_NEW(req->arena, struct slw_input, count + 1);
@@ -324,6 +368,28 @@ api_mlflow_runs_log_model(struct slw_http_req *req, struct slw_http_res *res,
 
 /* ---- histories ---- */
 
+/* A run that is not there has no points, as in MLflow. */
+static enum slw_rc
+history_of(struct slw_tx *tx, struct slw_str run_id, struct slw_str key,
+           struct slw_arena *a, struct slw_metric **out, size_t *out_count,
+           struct slw_err *err)
+{
+    enum slw_rc rc = slw_track_history(tx, run_id, key, a, out, out_count, err);
+    return rc == SLW_NOT_FOUND ? SLW_OK : rc;
+}
+
+static enum slw_rc
+history_page(struct slw_tx *tx, struct slw_str run_id, struct slw_str key,
+             const struct slw_track_query *page, struct slw_arena *a,
+             struct slw_metric **out, size_t *out_count, size_t *out_total,
+             struct slw_err *err)
+{
+    enum slw_rc rc =
+        slw_track_history_page(tx, run_id, key, page->offset, page->limit, a,
+                               out, out_count, out_total, err);
+    return rc == SLW_NOT_FOUND ? SLW_OK : rc;
+}
+
 enum slw_rc
 api_mlflow_metrics_history(struct slw_http_req *req, struct slw_http_res *res,
                            struct slw_err *err)
@@ -339,16 +405,15 @@ api_mlflow_metrics_history(struct slw_http_req *req, struct slw_http_res *res,
     TRY(mlf_need_str(&in, "metric_key", &key, err));
     TRY(mlf_page(&in, INT64_MAX / 2, INT64_MAX, &page, err));
     TRY(slw_tx_read(&tx, mlf_api(req)->store, err));
-    TRY(slw_track_history_page(&tx, run_id, key, page.offset, page.limit,
-                               req->arena, &points, &count, &total, err));
+    TRY(history_page(&tx, run_id, key, &page, req->arena, &points, &count,
+                     &total, err));
     struct slw_jw w;
     mlf_out(&w, res);
     slw_jw_obj(&w);
-    slw_jw_key(&w, "metrics");
-    slw_jw_arr(&w);
+    mlf_list(&w, "metrics", count);
     for (size_t i = 0; i < count; i++)
         mlf_write_metric(&w, &points[i]);
-    slw_jw_arr_end(&w);
+    mlf_list_end(&w, count);
     if (page.offset + count < total)
         mlf_write_token(&w, page.offset + count, 0);
     slw_jw_obj_end(&w);
@@ -368,23 +433,40 @@ write_run_metric(struct slw_jw *w, const struct slw_metric *m,
     slw_jw_obj_end(w);
 }
 
-static enum slw_rc
-read_run_ids(struct mlf_in *in, const char *key, struct slw_str **out,
-             size_t *out_count, struct slw_err *err)
+static int
+by_text(const void *a, const void *b)
 {
-    TRY(mlf_strs(in, key, out, out_count, err));
-    if (*out_count == 0)
+    return slw_str_cmp(*(const struct slw_str *)a, *(const struct slw_str *)b);
+}
+
+static enum slw_rc
+bulk_read(struct mlf_in *in, struct slw_str **ids, size_t *id_count,
+          struct slw_str *key, int64_t *most, struct slw_err *err)
+{
+    TRY(mlf_strs(in, "run_id", ids, id_count, err));
+    if (*id_count == 0)
         return slw_fail(err, SLW_INVALID,
-                        "%s request must specify at least one run_id.", key);
-    if (*out_count > HISTORY_RUN_MAX)
+                        "GetMetricHistoryBulk request must specify at least "
+                        "one run_id.");
+    if (*id_count > HISTORY_RUN_MAX)
         return slw_fail(err, SLW_INVALID,
-                        "%s request cannot specify more than %d run_ids. "
-                        "Received %zu run_ids.",
-                        key, HISTORY_RUN_MAX, *out_count);
+                        "GetMetricHistoryBulk request cannot specify more "
+                        "than %d run_ids. Received %zu run_ids.",
+                        HISTORY_RUN_MAX, *id_count);
+    TRY(mlf_str(in, "metric_key", key, err));
+    if (!key->ptr)
+        return slw_fail(err, SLW_INVALID,
+                        "GetMetricHistoryBulk request must specify a "
+                        "metric_key.");
+    TRY(mlf_i64(in, "max_results", most, err));
+    if (*most < 1 || *most > BULK_POINT_MAX)
+        *most = BULK_POINT_MAX;
+    qsort(*ids, *id_count, sizeof(**ids), by_text);
     return SLW_OK;
 }
 
-/* The UI's chart call: whole histories of several runs, newest cut off. */
+/* The UI's chart call: whole histories of several runs, newest cut off.  A
+ * run that is not there has no points. */
 enum slw_rc
 api_mlflow_metrics_history_bulk(struct slw_http_req *req,
                                 struct slw_http_res *res, struct slw_err *err)
@@ -393,13 +475,9 @@ api_mlflow_metrics_history_bulk(struct slw_http_req *req,
     SLW_AUTO(slw_tx, tx);
     struct slw_str key = {0}, *ids = NULL;
     size_t id_count = 0;
-    int64_t most = 25000;
+    int64_t most = BULK_POINT_MAX;
     TRY(mlf_in_read(&in, req, err));
-    TRY(read_run_ids(&in, "run_id", &ids, &id_count, err));
-    TRY(mlf_need_str(&in, "metric_key", &key, err));
-    TRY(mlf_i64(&in, "max_results", &most, err));
-    if (most < 1 || most > 25000)
-        most = 25000;
+    TRY(bulk_read(&in, &ids, &id_count, &key, &most, err));
     TRY(slw_tx_read(&tx, mlf_api(req)->store, err));
     struct slw_jw w;
     mlf_out(&w, res);
@@ -409,8 +487,7 @@ api_mlflow_metrics_history_bulk(struct slw_http_req *req,
     for (size_t i = 0; i < id_count; i++) {
         struct slw_metric *points = NULL;
         size_t count = 0;
-        TRY(slw_track_history(&tx, ids[i], key, req->arena, &points, &count,
-                              err));
+        TRY(history_of(&tx, ids[i], key, req->arena, &points, &count, err));
         for (size_t j = 0; j < count && most > 0; j++, most--)
             write_run_metric(&w, &points[j], ids[i]);
     }
@@ -419,32 +496,81 @@ api_mlflow_metrics_history_bulk(struct slw_http_req *req,
     return slw_buf_check(&res->body, err);
 }
 
+/* By step, time and value; NaN counts as 0, and comes after it. */
 static int
 by_step(const void *va, const void *vb)
 {
     const struct slw_metric *a = va, *b = vb;
     if (a->step != b->step)
         return a->step < b->step ? -1 : 1;
-    return a->at_ms < b->at_ms ? -1 : a->at_ms > b->at_ms;
+    if (a->at_ms != b->at_ms)
+        return a->at_ms < b->at_ms ? -1 : 1;
+    double x = isnan(a->value) ? 0 : a->value;
+    double y = isnan(b->value) ? 0 : b->value;
+    if (x < y || x > y)
+        return x < y ? -1 : 1;
+    return (isnan(a->value) != 0) - (isnan(b->value) != 0);
 }
 
-/* Points of steps from..to, thinned evenly to `most`, ends kept. */
-static void
-write_interval(struct slw_jw *w, struct slw_metric *points, size_t count,
-               int64_t from, int64_t to, size_t most, struct slw_str run_id)
+/* What is asked of several histories at once. */
+struct interval {
+    struct slw_str key, *ids;
+    size_t id_count;
+    int64_t most, from, to;
+};
+
+static enum slw_rc
+interval_read(struct mlf_in *in, struct interval *v, struct slw_err *err)
 {
-    size_t kept = 0;
+    static const char see[] = "See the API docs for more information about "
+                              "request parameters.";
+    TRY(mlf_strs(in, "run_ids", &v->ids, &v->id_count, err));
+    if (v->id_count == 0)
+        return mlf_missing("run_ids", err);
+    if (v->id_count > HISTORY_RUN_MAX)
+        return slw_fail(err, SLW_INVALID,
+                        "GetMetricHistoryBulkInterval request must specify at "
+                        "most %d run_ids. Received %zu run_ids. %s",
+                        HISTORY_RUN_MAX, v->id_count, see);
+    TRY(mlf_need_str(in, "metric_key", &v->key, err));
+    TRY(mlf_i64(in, "start_step", &v->from, err));
+    TRY(mlf_i64(in, "end_step", &v->to, err));
+    TRY(mlf_i64(in, "max_results", &v->most, err));
+    if (v->most < 1 || v->most > INTERVAL_POINT_MAX)
+        return slw_fail(err, SLW_INVALID,
+                        "max_results must be between 1 and %d. %s",
+                        INTERVAL_POINT_MAX, see);
+    if ((v->from == INT64_MIN) != (v->to == INT64_MAX))
+        return slw_fail(err, SLW_INVALID,
+                        "If either start step or end step are specified, both "
+                        "must be specified.");
+    if (v->from > v->to)
+        return slw_fail(err, SLW_INVALID,
+                        "end_step must be greater than start_step. Found "
+                        "start_step=%lld and end_step=%lld.",
+                        (long long)v->from, (long long)v->to);
+    return SLW_OK;
+}
+
+/* The points cut into `most` buckets of even size (the first ones larger),
+ * the first of each, and the last point in place of the last bucket's. */
+static void
+write_interval(struct slw_jw *w, const struct interval *v,
+               struct slw_metric *points, size_t count, struct slw_str run_id)
+{
+    size_t kept = 0, most = (size_t)v->most;
     for (size_t i = 0; i < count; i++) {
-        if (points[i].step >= from && points[i].step <= to)
+        if (points[i].step >= v->from && points[i].step <= v->to)
             points[kept++] = points[i];
     }
     if (kept == 0)
         return;
     qsort(points, kept, sizeof(*points), by_step);
-    size_t stride = kept > most ? (kept + most - 1) / most : 1;
-    for (size_t i = 0; i < kept; i++) {
-        if (i % stride == 0 || i + 1 == kept)
-            write_run_metric(w, &points[i], run_id);
+    size_t buckets = kept < most ? kept : most;
+    for (size_t i = 0; i < buckets; i++) {
+        size_t more = kept % buckets;
+        size_t at = i * (kept / buckets) + (i < more ? i : more);
+        write_run_metric(w, &points[i + 1 == buckets ? kept - 1 : at], run_id);
     }
 }
 
@@ -455,42 +581,72 @@ api_mlflow_metrics_history_interval(struct slw_http_req *req,
 {
     SLW_AUTO(mlf_in, in);
     SLW_AUTO(slw_tx, tx);
-    struct slw_str key = {0}, *ids = NULL;
-    size_t id_count = 0;
-    int64_t most = 2500, from = INT64_MIN, to = INT64_MAX;
+    struct interval v = {
+        .most = INTERVAL_POINT_MAX, .from = INT64_MIN, .to = INT64_MAX};
+    size_t total = 0;
     TRY(mlf_in_read(&in, req, err));
-    TRY(read_run_ids(&in, "run_ids", &ids, &id_count, err));
-    TRY(mlf_need_str(&in, "metric_key", &key, err));
-    TRY(mlf_i64(&in, "max_results", &most, err));
-    TRY(mlf_i64(&in, "start_step", &from, err));
-    TRY(mlf_i64(&in, "end_step", &to, err));
-    if (most < 1 || most > 2500)
-        return slw_fail(err, SLW_INVALID,
-                        "max_results must be between 1 and 2500, not %lld",
-                        (long long)most);
-    if ((from == INT64_MIN) != (to == INT64_MAX))
-        return slw_fail(err, SLW_INVALID,
-                        "If either start step or end step are specified, both "
-                        "must be specified.");
-    if (from > to)
-        return slw_fail(err, SLW_INVALID,
-                        "end_step must be greater than start_step. Found "
-                        "start_step=%lld and end_step=%lld.",
-                        (long long)from, (long long)to);
+    TRY(interval_read(&in, &v, err));
     TRY(slw_tx_read(&tx, mlf_api(req)->store, err));
     struct slw_jw w;
     mlf_out(&w, res);
     slw_jw_obj(&w);
-    slw_jw_key(&w, "metrics");
-    slw_jw_arr(&w);
-    for (size_t i = 0; i < id_count; i++) {
+    for (size_t i = 0; i < v.id_count; i++) {
         struct slw_metric *points = NULL;
         size_t count = 0;
-        TRY(slw_track_history(&tx, ids[i], key, req->arena, &points, &count,
-                              err));
-        write_interval(&w, points, count, from, to, (size_t)most, ids[i]);
+        TRY(history_of(&tx, v.ids[i], v.key, req->arena, &points, &count, err));
+        bool any = false;
+        for (size_t j = 0; j < count && !any; j++)
+            any = points[j].step >= v.from && points[j].step <= v.to;
+        if (any && total++ == 0)
+            mlf_list(&w, "metrics", 1);
+        write_interval(&w, &v, points, count, v.ids[i]);
     }
-    slw_jw_arr_end(&w);
+    mlf_list_end(&w, total);
+    slw_jw_obj_end(&w);
+    return slw_buf_check(&res->body, err);
+}
+
+/* The UI's list of datasets: each with its uses. */
+enum slw_rc
+api_mlflow_search_datasets(struct slw_http_req *req, struct slw_http_res *res,
+                           struct slw_err *err)
+{
+    SLW_AUTO(mlf_in, in);
+    SLW_AUTO(slw_tx, tx);
+    struct slw_track_query q = {0};
+    size_t left = DATASET_SUMMARY_MAX;
+    TRY(mlf_in_read(&in, req, err));
+    TRY(mlf_experiment_ids(&in, &q, err));
+    if (q.experiment_count == 0)
+        return slw_fail(err, SLW_INVALID,
+                        "SearchDatasets request must specify at least one "
+                        "experiment_id.");
+    if (q.experiment_count > DATASET_EXPERIMENT_MAX)
+        return slw_fail(err, SLW_INVALID,
+                        "SearchDatasets request cannot specify more than %d "
+                        "experiment_ids. Received %zu experiment_ids.",
+                        DATASET_EXPERIMENT_MAX, q.experiment_count);
+    TRY(slw_tx_read(&tx, mlf_api(req)->store, err));
+    struct slw_jw w;
+    mlf_out(&w, res);
+    slw_jw_obj(&w);
+    for (size_t i = 0; i < q.experiment_count; i++) {
+        struct slw_dataset_summary *list = NULL;
+        size_t count = 0;
+        TRY(slw_track_dataset_summaries(&tx, q.experiment_ids[i], left,
+                                        req->arena, &list, &count, err));
+        if (left == DATASET_SUMMARY_MAX)
+            mlf_list(&w, "dataset_summaries", count);
+        for (size_t j = 0; j < count; j++, left--) {
+            slw_jw_obj(&w);
+            mlf_kid(&w, "experiment_id", list[j].experiment_id);
+            slw_jw_kstr(&w, "name", list[j].name);
+            slw_jw_kstr(&w, "digest", list[j].digest);
+            mlf_kopt(&w, "context", list[j].context);
+            slw_jw_obj_end(&w);
+        }
+    }
+    mlf_list_end(&w, DATASET_SUMMARY_MAX - left);
     slw_jw_obj_end(&w);
     return slw_buf_check(&res->body, err);
 }

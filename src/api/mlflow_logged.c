@@ -43,8 +43,8 @@ write_model(struct slw_jw *w, const struct slw_logged_model *m)
     slw_jw_ki64(w, "last_updated_timestamp_ms", m->updated_at_ms);
     slw_jw_kstr(w, "artifact_uri", m->artifact_uri);
     slw_jw_kz(w, "status", STATUS_NAMES[m->status]);
-    mlf_kopt(w, "model_type", m->model_type);
-    mlf_kopt(w, "source_run_id", m->source_run_id);
+    slw_jw_kstr(w, "model_type", m->model_type);
+    slw_jw_kstr(w, "source_run_id", m->source_run_id);
     mlf_kopt(w, "status_message", m->status_message);
     mlf_write_kvs(w, "tags", m->tags, m->tag_count);
     slw_jw_obj_end(w);
@@ -123,13 +123,18 @@ read_status(struct mlf_in *in, enum slw_logged_status *out, struct slw_err *err)
     const struct json_t *v = slw_json_get(in->doc.root, "status");
     struct slw_str s = slw_json_str_or(v, SLW_STR(""));
     int64_t n = slw_json_i64_or(v, 0);
+    struct slw_err ignored;
+    if (s.len && slw_str_i64(s, &n, &ignored) != SLW_OK)
+        n = 0;
     for (size_t i = 1; i < SLW_ARRAY_LEN(STATUS_NAMES); i++) {
         if (slw_str_eqz(s, STATUS_NAMES[i]) || n == (int64_t)i) {
             *out = (enum slw_logged_status)i;
             return SLW_OK;
         }
     }
-    return v ? mlf_bad_value(v, "status", err) : mlf_missing("status", err);
+    bool none = !v || slw_json_type(v) == SLW_JSON_NULL ||
+                (slw_json_type(v) == SLW_JSON_STR && s.len == 0);
+    return none ? mlf_missing("status", err) : mlf_bad_value(v, "status", err);
 }
 
 enum slw_rc
@@ -253,7 +258,10 @@ read_search(struct mlf_in *in, struct slw_track_query *q, struct slw_err *err)
     TRY(read_orders(in, q, err));
     TRY(read_datasets(in, q, err));
     TRY(mlf_experiment_ids(in, q, err));
-    return q->experiment_count ? SLW_OK : mlf_missing("experiment_ids", err);
+    const struct json_t *ids = slw_json_get(in->doc.root, "experiment_ids");
+    if (!ids || slw_json_type(ids) == SLW_JSON_NULL)
+        return mlf_missing("experiment_ids", err);
+    return SLW_OK;
 }
 
 enum slw_rc
@@ -269,16 +277,17 @@ api_mlflow_logged_search(struct slw_http_req *req, struct slw_http_res *res,
     TRY(mlf_in_read(&in, req, err));
     TRY(read_search(&in, &q, err));
     TRY(slw_tx_read(&tx, mlf_api(req)->store, err));
+    if (q.experiment_count == 0)
+        return mlf_empty(res);
     TRY(slw_track_logged_search(&tx, &q, req->arena, &models, &count, &more,
                                 err));
     struct slw_jw w;
     mlf_out(&w, res);
     slw_jw_obj(&w);
-    slw_jw_key(&w, "models");
-    slw_jw_arr(&w);
+    mlf_list(&w, "models", count);
     for (size_t i = 0; i < count; i++)
         write_model(&w, &models[i]);
-    slw_jw_arr_end(&w);
+    mlf_list_end(&w, count);
     if (more)
         mlf_write_token(&w, q.offset + q.limit, 0);
     slw_jw_obj_end(&w);

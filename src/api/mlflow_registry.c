@@ -10,7 +10,7 @@ write_model(struct slw_jw *w, const struct slw_registered_model *m)
     slw_jw_kstr(w, "name", m->name);
     slw_jw_ki64(w, "creation_timestamp", m->created_at_ms);
     slw_jw_ki64(w, "last_updated_timestamp", m->updated_at_ms);
-    slw_jw_kstr(w, "description", m->description);
+    mlf_kopt(w, "description", m->description);
     if (m->latest_count) {
         slw_jw_key(w, "latest_versions");
         slw_jw_arr(w);
@@ -154,11 +154,10 @@ api_mlflow_registered_search(struct slw_http_req *req, struct slw_http_res *res,
     struct slw_jw w;
     mlf_out(&w, res);
     slw_jw_obj(&w);
-    slw_jw_key(&w, "registered_models");
-    slw_jw_arr(&w);
+    mlf_list(&w, "registered_models", count);
     for (size_t i = 0; i < count; i++)
         write_model(&w, &models[i]);
-    slw_jw_arr_end(&w);
+    mlf_list_end(&w, count);
     if (more)
         mlf_write_token(&w, q.offset + q.limit, 0);
     slw_jw_obj_end(&w);
@@ -256,7 +255,7 @@ api_mlflow_alias_get(struct slw_http_req *req, struct slw_http_res *res,
     TRY(mlf_need_str(&in, "alias", &alias, err));
     TRY(slw_tx_read(&tx, mlf_api(req)->store, err));
     TRY(slw_registry_model_get(&tx, name, req->arena, &m, err));
-    if (slw_str_eqz(alias, "latest"))
+    if (slw_str_same(alias, SLW_STR("latest")))
         TRY(slw_registry_version_get(&tx, name, 0, req->arena, &v, err));
     else {
         /* An absent alias is "invalid" to MLflow, not "not found". */

@@ -4,13 +4,13 @@
 #include "api/routes.h"
 
 static enum slw_rc
-answer_run(struct slw_http_res *res, const struct slw_run_full *run)
+answer_run(struct slw_http_res *res, const struct slw_run_full *run, bool made)
 {
     struct slw_jw w;
     mlf_out(&w, res);
     slw_jw_obj(&w);
     slw_jw_key(&w, "run");
-    mlf_write_run(&w, run);
+    mlf_write_run(&w, run, made);
     slw_jw_obj_end(&w);
     return SLW_OK;
 }
@@ -40,7 +40,7 @@ create_answer(struct mlf_write *w, struct slw_http_res *res,
               struct slw_err *err)
 {
     (void)err;
-    return answer_run(res, &((struct create *)w)->made);
+    return answer_run(res, &((struct create *)w)->made, true);
 }
 
 enum slw_rc
@@ -80,7 +80,7 @@ api_mlflow_runs_get(struct slw_http_req *req, struct slw_http_res *res,
     TRY(mlf_need_run_id(&in, &id, err));
     TRY(slw_tx_read(&tx, mlf_api(req)->store, err));
     TRY(slw_track_run_full(&tx, id, req->arena, &full, err));
-    return answer_run(res, &full);
+    return answer_run(res, &full, false);
 }
 
 /* The enum as its name or its number; absent: 0. */
@@ -90,7 +90,10 @@ read_status(struct mlf_in *in, enum slw_run_status *out, struct slw_err *err)
     const struct json_t *v = slw_json_get(in->doc.root, "status");
     int64_t n = slw_json_i64_or(v, 0);
     struct slw_str s = {0};
-    if (slw_json_type(v) == SLW_JSON_INT) {
+    struct slw_err ignored;
+    bool number = slw_json_type(v) == SLW_JSON_INT ||
+                  slw_str_i64(slw_json_str_or(v, s), &n, &ignored) == SLW_OK;
+    if (number) {
         if (n < SLW_RUN_RUNNING || n > SLW_RUN_KILLED)
             return mlf_bad_value(v, "status", err);
         *out = (enum slw_run_status)n;
@@ -217,11 +220,10 @@ api_mlflow_runs_search(struct slw_http_req *req, struct slw_http_res *res,
     struct slw_jw w;
     mlf_out(&w, res);
     slw_jw_obj(&w);
-    slw_jw_key(&w, "runs");
-    slw_jw_arr(&w);
+    mlf_list(&w, "runs", count);
     for (size_t i = 0; i < count; i++)
-        mlf_write_run(&w, &runs[i]);
-    slw_jw_arr_end(&w);
+        mlf_write_run(&w, &runs[i], false);
+    mlf_list_end(&w, count);
     if (more)
         mlf_write_token(&w, q.offset + q.limit, q.newest);
     slw_jw_obj_end(&w);

@@ -142,6 +142,35 @@ run_of_model(struct slw_tx *tx, struct slw_arena *a, struct slw_version_new *v,
     return SLW_OK;
 }
 
+/* "name/3", "name/latest", "name/Stage" or, of an alias, "name@alias". */
+static enum slw_rc
+named_version(struct slw_tx *tx, struct slw_arena *a, struct slw_str name,
+              struct slw_str ref, bool alias, struct slw_version *out,
+              struct slw_err *err)
+{
+    struct slw_version *found = NULL;
+    struct slw_err ignored;
+    size_t count = 0;
+    int64_t number = 0;
+    if (alias) {
+        enum slw_rc rc =
+            slw_registry_alias_at(tx, name, ref, INT64_MAX, &number, err);
+        TRY(mlf_as_invalid(rc, SLW_NOT_FOUND, err));
+        return slw_registry_version_get(tx, name, number, a, out, err);
+    }
+    if (slw_str_same(ref, SLW_STR("latest")) ||
+        slw_str_i64(ref, &number, &ignored) == SLW_OK)
+        return slw_registry_version_find(tx, name, ref, a, out, err);
+    TRY(slw_registry_version_latest(tx, name, &ref, 1, a, &found, &count, err));
+    if (count == 0)
+        return slw_fail(err, SLW_INVALID,
+                        "No versions of model with name '%.*s' and stage "
+                        "'%.*s' found",
+                        SLW_FMT(name), SLW_FMT(ref));
+    *out = found[0];
+    return SLW_OK;
+}
+
 /* models:/m-…, models:/name/3, models:/name@alias.  A registered source is
  * written as "models:/name/number" and hands on its run and model. */
 static enum slw_rc
@@ -158,10 +187,11 @@ models_source(struct slw_tx *tx, struct slw_arena *a, struct slw_version_new *v,
             return run_of_model(tx, a, v, err);
         return not_identified(v->source, "model_id", err);
     }
-    if (!slw_str_cut(path, '/', &name, &ref) &&
-        !slw_str_cut(path, '@', &name, &ref))
+    bool slash = slw_str_cut(path, '/', &name, &ref);
+    if ((!slash && !slw_str_cut(path, '@', &name, &ref)) || ref.len == 0 ||
+        memchr(ref.ptr, '/', ref.len))
         return not_identified(v->source, "model_id", err);
-    TRY(slw_registry_version_find(tx, name, ref, a, &of, err));
+    TRY(named_version(tx, a, name, ref, !slash, &of, err));
     if ((has_run_id && !slw_str_eq(v->run_id, of.run_id)) ||
         (has_model_id && !slw_str_eq(v->logged_model, of.logged_model)))
         return slw_fail(err, SLW_INVALID,
@@ -222,7 +252,8 @@ mlf_source_check(struct slw_tx *tx, struct slw_arena *a,
     if (slw_str_eqz(scheme, "runs")) {
         struct slw_str run, rest;
         slw_str_cut(path_of(v->source), '/', &run, &rest);
-        if (v->logged_model.len || !slw_str_eq(run, v->run_id))
+        if (v->logged_model.len || slw_str_starts(v->source, "runs://") ||
+            !slw_str_eq(run, v->run_id))
             return not_identified(v->source, which, err);
         return SLW_OK;
     }

@@ -47,6 +47,30 @@ read_new(struct mlf_in *in, struct slw_str *name, struct slw_version_new *v,
     return SLW_OK;
 }
 
+/* A logged model knows by a tag under which names it was registered. */
+static enum slw_rc
+model_tell(struct slw_tx *tx, struct slw_arena *a, int64_t now_ms,
+           struct slw_str id, struct slw_str name, int64_t version,
+           struct slw_err *err)
+{
+    struct slw_logged_model m;
+    SLW_AUTO(slw_buf, text);
+    SLW_AUTO(slw_buf, quoted);
+    TRY(slw_track_logged_get(tx, id, false, a, &m, err));
+    slw_buf_char(&text, '[');
+    for (size_t i = 0; i < m.tag_count; i++) {
+        struct slw_str old = m.tags[i].value;
+        if (slw_str_eqz(m.tags[i].key, "mlflow.modelVersions") && old.len > 2 &&
+            slw_str_ends(old, "]"))
+            slw_buf_printf(&text, "%.*s, ", (int)old.len - 2, old.ptr + 1);
+    }
+    slw_track_quote(&quoted, name);
+    slw_buf_printf(&text, "{\"name\": %.*s, \"version\": %lld}]",
+                   SLW_FMT(slw_buf_view(&quoted)), (long long)version);
+    struct slw_kv tag = {SLW_STR("mlflow.modelVersions"), slw_buf_view(&text)};
+    return slw_track_logged_put(tx, now_ms, id, NULL, 0, &tag, 1, err);
+}
+
 enum slw_rc
 api_mlflow_versions_create(struct slw_http_req *req, struct slw_http_res *res,
                            struct slw_err *err)
@@ -65,6 +89,9 @@ api_mlflow_versions_create(struct slw_http_req *req, struct slw_http_res *res,
                          new.logged_model.len > 0, err));
     TRY(slw_registry_version_register(&tx, api_now(api), name, &new, &version,
                                       err));
+    if (new.logged_model.len)
+        TRY(model_tell(&tx, req->arena, api_now(api), new.logged_model, name,
+                       version, err));
     TRY(slw_registry_version_get(&tx, name, version, req->arena, &v, err));
     TRY(slw_tx_commit(&tx, err));
     answer_version(res, &v);
@@ -195,11 +222,10 @@ static void
 write_versions(struct slw_jw *w, const struct slw_version *versions,
                size_t count)
 {
-    slw_jw_key(w, "model_versions");
-    slw_jw_arr(w);
+    mlf_list(w, "model_versions", count);
     for (size_t i = 0; i < count; i++)
         mlf_write_version(w, &versions[i]);
-    slw_jw_arr_end(w);
+    mlf_list_end(w, count);
 }
 
 /* GET and POST: stages as repeated parameters or as a list. */

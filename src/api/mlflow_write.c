@@ -47,6 +47,22 @@ mlf_write_kvs(struct slw_jw *w, const char *name, const struct slw_kv *kv,
     slw_jw_arr_end(w);
 }
 
+void
+mlf_list(struct slw_jw *w, const char *name, size_t count)
+{
+    if (count) {
+        slw_jw_key(w, name);
+        slw_jw_arr(w);
+    }
+}
+
+void
+mlf_list_end(struct slw_jw *w, size_t count)
+{
+    if (count)
+        slw_jw_arr_end(w);
+}
+
 /* Members of a metric; the object is the caller's. */
 static void
 metric_members(struct slw_jw *w, const struct slw_metric *m)
@@ -79,6 +95,7 @@ mlf_write_experiment(struct slw_jw *w, struct slw_tx *tx, struct slw_arena *a,
     slw_jw_kz(w, "lifecycle_stage", e->deleted ? "deleted" : "active");
     slw_jw_ki64(w, "last_update_time", e->updated_at_ms);
     slw_jw_ki64(w, "creation_time", e->created_at_ms);
+    slw_jw_kz(w, "workspace", "default");
     mlf_write_kvs(w, "tags", tags, tag_count);
     slw_jw_obj_end(w);
     return SLW_OK;
@@ -155,7 +172,7 @@ write_data(struct slw_jw *w, const struct slw_run_full *r)
 }
 
 void
-mlf_write_run(struct slw_jw *w, const struct slw_run_full *r)
+mlf_write_run(struct slw_jw *w, const struct slw_run_full *r, bool made)
 {
     slw_jw_obj(w);
     slw_jw_key(w, "info");
@@ -173,7 +190,7 @@ mlf_write_run(struct slw_jw *w, const struct slw_run_full *r)
     write_links(w, "model_inputs", r->model_inputs, r->model_input_count,
                 false);
     slw_jw_obj_end(w);
-    if (r->model_output_count) {
+    if (!made) {
         slw_jw_key(w, "outputs");
         slw_jw_obj(w);
         write_links(w, "model_outputs", r->model_outputs, r->model_output_count,
@@ -187,8 +204,7 @@ void
 mlf_write_files(struct slw_jw *w, const struct slw_artifact *files,
                 size_t count, struct slw_str prefix)
 {
-    slw_jw_key(w, "files");
-    slw_jw_arr(w);
+    mlf_list(w, "files", count);
     for (size_t i = 0; i < count; i++) {
         SLW_AUTO(slw_buf, path);
         slw_buf_str(&path, prefix);
@@ -202,7 +218,7 @@ mlf_write_files(struct slw_jw *w, const struct slw_artifact *files,
             slw_jw_ki64(w, "file_size", files[i].size);
         slw_jw_obj_end(w);
     }
-    slw_jw_arr_end(w);
+    mlf_list_end(w, count);
 }
 
 void

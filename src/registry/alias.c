@@ -47,8 +47,9 @@ looks_like_version(struct slw_str s)
     return true;
 }
 
+/* What may be written at all. */
 static enum slw_rc
-name_check(struct slw_str alias, struct slw_err *err)
+text_check(struct slw_str alias, struct slw_err *err)
 {
     if (alias.len == 0)
         return slw_fail(err, SLW_INVALID,
@@ -65,6 +66,14 @@ name_check(struct slw_str alias, struct slw_err *err)
         return slw_fail(err, SLW_INVALID,
                         "'Registered model alias name' exceeds the maximum "
                         "length of 255 characters");
+    return SLW_OK;
+}
+
+/* What may be given to a version. */
+static enum slw_rc
+name_check(struct slw_str alias, struct slw_err *err)
+{
+    TRY(text_check(alias, err));
     if (slw_str_same(alias, SLW_STR("latest")))
         return slw_fail(err, SLW_INVALID,
                         "'latest' alias name (case insensitive) is reserved.");
@@ -191,7 +200,7 @@ slw_registry_alias_remove(struct slw_tx *tx, int64_t now_ms,
                      .alias = alias,
                      .who = who,
                      .why = why};
-    TRY(name_check(alias, err));
+    TRY(text_check(alias, err));
     TRY(registry_model_id(tx, model, &m.model_id, err));
     return remove_one(tx, &m, err);
 }

@@ -54,28 +54,6 @@ registry_run_id(struct slw_tx *tx, const char *sql, int64_t id,
 }
 
 static enum slw_rc
-not_found(struct slw_str name, struct slw_err *err)
-{
-    return slw_fail(err, SLW_NOT_FOUND,
-                    "Registered Model with name=%.*s not found", SLW_FMT(name));
-}
-
-enum slw_rc
-registry_model_id(struct slw_tx *tx, struct slw_str name, int64_t *out_id,
-                  struct slw_err *err)
-{
-    SLW_AUTO(slw_stmt, st);
-    bool row = false;
-    TRY(slw_stmt_prepare(&st, tx, SQL_GET, err));
-    slw_stmt_str(&st, 1, name);
-    TRY(slw_stmt_step(&st, &row, err));
-    if (!row)
-        return not_found(name, err);
-    *out_id = slw_col_i64(&st, 0);
-    return SLW_OK;
-}
-
-static enum slw_rc
 name_check(struct slw_str name, struct slw_err *err)
 {
     if (slw_str_trim(name).len == 0)
@@ -96,8 +74,32 @@ name_check(struct slw_str name, struct slw_err *err)
         return slw_fail(err, SLW_INVALID,
                         "Invalid value \"%.*s\" for parameter 'name' supplied: "
                         "Names may be treated as files in certain cases, and "
-                        "must not resolve to other names when treated as such.",
-                        SLW_FMT(name));
+                        "must not resolve to other names when treated as "
+                        "such. This name would resolve to '%.*s'",
+                        SLW_FMT(name), SLW_FMT(name));
+    return SLW_OK;
+}
+
+static enum slw_rc
+not_found(struct slw_str name, struct slw_err *err)
+{
+    TRY(name_check(name, err)); /* it could never have been there */
+    return slw_fail(err, SLW_NOT_FOUND,
+                    "Registered Model with name=%.*s not found", SLW_FMT(name));
+}
+
+enum slw_rc
+registry_model_id(struct slw_tx *tx, struct slw_str name, int64_t *out_id,
+                  struct slw_err *err)
+{
+    SLW_AUTO(slw_stmt, st);
+    bool row = false;
+    TRY(slw_stmt_prepare(&st, tx, SQL_GET, err));
+    slw_stmt_str(&st, 1, name);
+    TRY(slw_stmt_step(&st, &row, err));
+    if (!row)
+        return not_found(name, err);
+    *out_id = slw_col_i64(&st, 0);
     return SLW_OK;
 }
 

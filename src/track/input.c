@@ -32,6 +32,13 @@ static const char SQL_LINKS[] =
     "SELECT is_output, model_id, step FROM track_model_link WHERE run = ?1"
     " ORDER BY is_output, model_id";
 
+static const char SQL_SUMMARIES[] =
+    "SELECT DISTINCT d.name, d.digest, coalesce(t.value, '')"
+    " FROM track_dataset d JOIN track_input i ON i.dataset_id = d.id"
+    " LEFT JOIN track_input_tag t ON t.run = i.run"
+    " AND t.dataset_id = d.id AND t.key = 'mlflow.data.context'"
+    " WHERE d.experiment_id = ?1 ORDER BY d.id, 3 LIMIT ?2";
+
 static enum slw_rc
 size_check(struct slw_str s, size_t chars_max, const char *what,
            struct slw_err *err)
@@ -112,6 +119,8 @@ input_put(struct slw_tx *tx, int64_t run, int64_t experiment,
     slw_stmt_i64(&add, 1, run);
     slw_stmt_i64(&add, 2, dataset);
     TRY(slw_stmt_run(&add, err));
+    if (slw_tx_changes(tx) == 0)
+        return SLW_OK; /* known already, and keeps the tags it has */
     for (size_t i = 0; i < in->tag_count; i++) {
         SLW_AUTO(slw_stmt, tag);
         TRY(slw_stmt_prepare(&tag, tx, SQL_INPUT_TAG, err));
@@ -253,4 +262,32 @@ track_inputs_read(struct slw_tx *tx, int64_t number, struct slw_arena *a,
         out->inputs[out->input_count++] = in;
     }
     return links_read(tx, number, a, out, err);
+}
+
+enum slw_rc
+slw_track_dataset_summaries(struct slw_tx *tx, int64_t experiment_id,
+                            size_t limit, struct slw_arena *a,
+                            struct slw_dataset_summary **out, size_t *out_count,
+                            struct slw_err *err)
+{
+    SLW_AUTO(slw_stmt, st);
+    struct slw_dataset_summary *list = NULL;
+    size_t count = 0, cap = 0;
+    bool row = false;
+    TRY(slw_stmt_prepare(&st, tx, SQL_SUMMARIES, err));
+    slw_stmt_i64(&st, 1, experiment_id);
+    slw_stmt_i64(&st, 2, (int64_t)limit);
+    TRY(slw_stmt_step(&st, &row, err));
+    while (row) {
+        list = slw_arena_grow(a, list, sizeof(*list), count, &cap);
+        list[count++] =
+            (struct slw_dataset_summary){.experiment_id = experiment_id,
+                                         .name = slw_col_dup(&st, 0, a),
+                                         .digest = slw_col_dup(&st, 1, a),
+                                         .context = slw_col_dup(&st, 2, a)};
+        TRY(slw_stmt_step(&st, &row, err));
+    }
+    *out = list;
+    *out_count = count;
+    return SLW_OK;
 }

@@ -81,6 +81,48 @@ slw_track_param(struct slw_tx *tx, struct slw_str run_id, struct slw_kv param,
     return SLW_OK;
 }
 
+/* As Python shows text: in ' unless it holds ' and no ". */
+static void
+python_text(struct slw_buf *out, struct slw_str s)
+{
+    bool single = memchr(s.ptr, '\'', s.len) && !memchr(s.ptr, '"', s.len);
+    char quote = single ? '"' : '\'';
+    slw_buf_char(out, quote);
+    for (size_t i = 0; i < s.len; i++) {
+        if (s.ptr[i] == '\n')
+            slw_buf_z(out, "\\n");
+        else if (s.ptr[i] == '\t')
+            slw_buf_z(out, "\\t");
+        else if (s.ptr[i] == '\\' || s.ptr[i] == quote)
+            slw_buf_printf(out, "\\%c", s.ptr[i]);
+        else
+            slw_buf_char(out, s.ptr[i]);
+    }
+    slw_buf_char(out, quote);
+}
+
+/* Names every key that was there before, in the order of the request. */
+static enum slw_rc
+params_twice(const struct slw_kv *params, size_t count, struct slw_err *err)
+{
+    SLW_AUTO(slw_buf, list);
+    for (size_t i = 1; i < count; i++) {
+        bool seen = false;
+        for (size_t j = 0; j < i && !seen; j++)
+            seen = slw_str_eq(params[i].key, params[j].key);
+        if (!seen || list.len > SLW_ERR_MSG_SIZE)
+            continue;
+        if (list.len)
+            slw_buf_z(&list, ", ");
+        python_text(&list, params[i].key);
+    }
+    return slw_fail(err, SLW_INVALID,
+                    "Duplicate parameter keys have been submitted: [%.*s]. "
+                    "Please ensure the request contains only one param value "
+                    "per param key.",
+                    SLW_FMT(slw_track_cut(slw_buf_view(&list), 340)));
+}
+
 static enum slw_rc
 params_unique(const struct slw_kv *params, size_t count, struct slw_arena *a,
               struct slw_err *err)
@@ -92,12 +134,7 @@ params_unique(const struct slw_kv *params, size_t count, struct slw_arena *a,
     qsort(sorted, count, sizeof(*sorted), track_kv_compare);
     for (size_t i = 1; i < count; i++) {
         if (slw_str_eq(sorted[i - 1].key, sorted[i].key))
-            return slw_fail(
-                err, SLW_INVALID,
-                "Duplicate parameter keys have been submitted: ['%.*s']. "
-                "Please ensure the request contains only one param value per "
-                "param key.",
-                SLW_FMT(sorted[i].key));
+            return params_twice(params, count, err);
     }
     return SLW_OK;
 }
@@ -115,13 +152,15 @@ params_put(struct slw_tx *tx, int64_t run, struct slw_str run_id,
         bool differs = false;
         struct slw_str old = {0};
         TRY(param_add(tx, run, params[i], &a, &differs, &old, err));
-        if (differs && list.len < SLW_ERR_MSG_SIZE)
-            slw_buf_printf(&list,
-                           "%s{'key': '%.*s', 'old_value': '%.*s', "
-                           "'new_value': '%.*s'}",
-                           list.len ? ", " : "", SLW_FMT(params[i].key),
-                           SLW_FMT(slw_track_cut(old, 100)),
-                           SLW_FMT(slw_track_cut(params[i].value, 100)));
+        if (!differs || list.len > SLW_ERR_MSG_SIZE)
+            continue;
+        slw_buf_z(&list, list.len ? ", {'key': " : "{'key': ");
+        python_text(&list, params[i].key);
+        slw_buf_z(&list, ", 'old_value': ");
+        python_text(&list, slw_track_cut(old, 100));
+        slw_buf_z(&list, ", 'new_value': ");
+        python_text(&list, slw_track_cut(params[i].value, 100));
+        slw_buf_char(&list, '}');
     }
     if (list.len)
         return slw_fail(err, SLW_CONFLICT,
@@ -147,6 +186,8 @@ track_tags_put(struct slw_tx *tx, int64_t run, const struct slw_kv *tags,
         struct slw_str value =
             slw_track_cut(tags[i].value, SLW_TRACK_TAG_CHARS_MAX);
         TRY(slw_track_key_check(tags[i].key, "key", err));
+        if (value.len == 0 && slw_str_eqz(tags[i].key, "mlflow.runName"))
+            continue; /* a run is never without a name */
         TRY(track_key_intern(tx, tags[i].key, &key, err));
         slw_stmt_i64(&put, 1, run);
         slw_stmt_i64(&put, 2, key);
@@ -238,11 +279,11 @@ metrics_check(const struct slw_metric *metrics, size_t count,
         }
         if (metrics[i].at_ms < 0)
             return slw_fail(err, SLW_INVALID,
-                            "Got invalid timestamp %lld for metric '%.*s'. "
-                            "Timestamp must be a nonnegative long (64-bit "
-                            "integer)",
+                            "Invalid value %lld for parameter 'timestamp' "
+                            "supplied: metric '%.*s' (value=%.17g). Timestamp "
+                            "must be a nonnegative long (64-bit integer) ",
                             (long long)metrics[i].at_ms,
-                            SLW_FMT(metrics[i].key));
+                            SLW_FMT(metrics[i].key), metrics[i].value);
     }
     return SLW_OK;
 }
@@ -261,6 +302,14 @@ slw_track_log(struct slw_tx *tx, struct slw_str run_id,
             char what[48];
             snprintf(what, sizeof(what), "params[%zu].key", i);
             return slw_track_key_check(params[i].key, what, err);
+        }
+    }
+    for (size_t i = 0; i < tag_count; i++) {
+        if (slw_track_key_check(tags[i].key, "key", err) != SLW_OK) {
+            char what[48];
+            snprintf(what, sizeof(what), "tags[%zu].key", i);
+            return slw_track_key_check(tags[i].key,
+                                       tag_count == 1 ? "key" : what, err);
         }
     }
     TRY(track_run_number(tx, run_id, true, &run, err));

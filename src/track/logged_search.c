@@ -107,7 +107,7 @@ add_metric_order(struct slw_sql *sql, const struct slw_track_query *q,
                          " WHERE v.model_id = m.id AND v.key = ");
         slw_sql_str(sql, o->key);
         add_datasets(sql, q);
-        slw_sql_add(sql, " ORDER BY v.step DESC, v.at_ms DESC LIMIT 1)");
+        slw_sql_add(sql, " ORDER BY v.at_ms DESC, v.step DESC LIMIT 1)");
         slw_sql_add(sql, turn == 0       ? " IS NULL, "
                          : o->descending ? " DESC, "
                                          : " ASC, ");

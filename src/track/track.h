@@ -240,6 +240,15 @@ struct slw_model_link {
     struct slw_str model_id;
     int64_t step; /* outputs only */
 };
+/* A dataset of an experiment and how its runs used it ('': not said). */
+struct slw_dataset_summary {
+    int64_t experiment_id;
+    struct slw_str name, digest, context;
+};
+/* At most `limit` of them, each once. */
+SLW_MUST_USE enum slw_rc slw_track_dataset_summaries(
+    struct slw_tx *tx, int64_t experiment_id, size_t limit, struct slw_arena *a,
+    struct slw_dataset_summary **out, size_t *out_count, struct slw_err *err);
 SLW_MUST_USE enum slw_rc slw_track_inputs_put(struct slw_tx *tx,
                                               struct slw_str run_id,
                                               const struct slw_input *inputs,
@@ -676,6 +685,8 @@ SLW_MUST_USE enum slw_rc slw_sql_prepare(struct slw_sql *q, struct slw_tx *tx,
 
 /* The first count_max characters (not bytes) of a text. */
 struct slw_str slw_track_cut(struct slw_str s, size_t count_max);
+/* Text as a JSON string of ASCII only: how MLflow's messages quote. */
+void slw_track_quote(struct slw_buf *out, struct slw_str text);
 /* Key of a metric, param or tag: letters, digits, _ - . space : /, and equal
  * to itself as a normalised path.  what: "metrics[0].name", for the message. */
 SLW_MUST_USE enum slw_rc

@@ -157,25 +157,99 @@ parts_ok(struct slw_str s)
     return true;
 }
 
+void
+slw_track_quote(struct slw_buf *out, struct slw_str text)
+{
+    slw_buf_char(out, '"');
+    for (size_t i = 0; i < text.len; i++) {
+        uint32_t c = (unsigned char)text.ptr[i];
+        size_t more = c >= 0xf0 ? 3 : c >= 0xe0 ? 2 : c >= 0xc0 ? 1 : 0;
+        c &= more ? 0x3fu >> more : 0xffu;
+        while (more-- && i + 1 < text.len)
+            c = c << 6 | ((unsigned char)text.ptr[++i] & 0x3fu);
+        if (c == '"' || c == '\\')
+            slw_buf_printf(out, "\\%c", (int)c);
+        else if (c == '\n' || c == '\t' || c == '\r')
+            slw_buf_z(out, c == '\n' ? "\\n" : c == '\t' ? "\\t" : "\\r");
+        else if (c >= 0x20 && c < 0x80)
+            slw_buf_char(out, (char)c);
+        else if (c < 0x10000)
+            slw_buf_printf(out, "\\u%04x", (unsigned)c);
+        else
+            slw_buf_printf(out, "\\u%04x\\u%04x",
+                           0xd800u + ((unsigned)(c - 0x10000) >> 10),
+                           0xdc00u + ((unsigned)(c - 0x10000) & 0x3ffu));
+    }
+    slw_buf_char(out, '"');
+}
+
+/* The path a key would be as a file: "a//b/" is "a/b", "" is ".". */
+static struct slw_str
+normal_path(struct slw_arena *a, struct slw_str key)
+{
+    char *out = slw_arena_alloc(a, key.len + 2);
+    size_t len = 0, root = slw_str_starts(key, "/");
+    struct slw_str part;
+    bool more = true;
+    if (root)
+        out[len++] = '/';
+    while (more) {
+        more = slw_str_cut(key, '/', &part, &key);
+        if (part.len == 0 || slw_str_eqz(part, "."))
+            continue;
+        size_t last = len; /* where the last part begins */
+        while (last > root && out[last - 1] != '/')
+            last--;
+        bool up = slw_str_eqz(part, "..");
+        if (up && root && len == root)
+            continue;
+        if (up && len > root &&
+            !(len - last == 2 && out[last] == '.' && out[last + 1] == '.')) {
+            len = last > root ? last - 1 : root;
+            continue;
+        }
+        if (len > root)
+            out[len++] = '/';
+        memcpy(out + len, part.ptr, part.len);
+        len += part.len;
+    }
+    if (len == 0)
+        out[len++] = '.';
+    return (struct slw_str){out, len};
+}
+
+static enum slw_rc
+key_refuse(struct slw_str key, const char *what, bool characters,
+           struct slw_err *err)
+{
+    SLW_AUTO(slw_arena, a);
+    SLW_AUTO(slw_buf, quoted);
+    key = slw_track_cut(key, 100);
+    slw_track_quote(&quoted, key);
+    if (characters)
+        return slw_fail(
+            err, SLW_INVALID,
+            "Invalid value %.*s for parameter '%s' supplied: Names may only "
+            "contain alphanumerics, underscores (_), dashes (-), periods (.), "
+            "spaces ( ), colon(:) and slashes (/).",
+            SLW_FMT(slw_buf_view(&quoted)), what);
+    return slw_fail(
+        err, SLW_INVALID,
+        "Invalid value %.*s for parameter '%s' supplied: Names may be treated "
+        "as files in certain cases, and must not resolve to other names when "
+        "treated as such. This name would resolve to '%.*s'",
+        SLW_FMT(slw_buf_view(&quoted)), what, SLW_FMT(normal_path(&a, key)));
+}
+
 enum slw_rc
 slw_track_key_check(struct slw_str key, const char *what, struct slw_err *err)
 {
     for (size_t i = 0; i < key.len; i++) {
         if (!key_char_ok(key.ptr[i]))
-            return slw_fail(
-                err, SLW_INVALID,
-                "Invalid value \"%.*s\" for parameter '%s' supplied: Names may "
-                "only contain alphanumerics, underscores (_), dashes (-), "
-                "periods (.), spaces ( ), colon(:) and slashes (/).",
-                SLW_FMT(slw_track_cut(key, 100)), what);
+            return key_refuse(key, what, true, err);
     }
     if (slw_str_starts(key, "..") || !parts_ok(key))
-        return slw_fail(
-            err, SLW_INVALID,
-            "Invalid value \"%.*s\" for parameter '%s' supplied: Names may be "
-            "treated as files in certain cases, and must not resolve to other "
-            "names when treated as such.",
-            SLW_FMT(slw_track_cut(key, 100)), what);
+        return key_refuse(key, what, false, err);
     if (slw_track_cut(key, SLW_TRACK_KEY_CHARS_MAX).len < key.len)
         return slw_fail(err, SLW_INVALID,
                         "'%s' exceeds the maximum length of %d characters",

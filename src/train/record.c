@@ -345,6 +345,15 @@ train_record_end(struct train_search *s, const struct train_entry *chosen,
                          train_model_file(chosen->flavour, chosen->bytes)));
     TRY(train_record_file(s, s->parent_id, "table.json", table, err));
     TRY(train_record_file(s, s->parent_id, file, chosen->bytes, err));
+    SLW_AUTO(slw_buf, about);
+    SLW_AUTO(slw_buf, needs);
+    if (train_mlmodel(s, chosen, &about)) {
+        slw_buf_printf(&needs, "mlflow\nxgboost==%s\n", chosen->engine_version);
+        TRY(train_record_file(s, s->parent_id, "model/MLmodel",
+                              slw_buf_view(&about), err));
+        TRY(train_record_file(s, s->parent_id, "model/requirements.txt",
+                              slw_buf_view(&needs), err));
+    }
     if (chosen->flavour == SLW_FLAVOUR_ARNET) {
         SLW_AUTO(slw_buf, onnx); /* for whoever wants to run it elsewhere */
         TRY(slw_arnet_to_onnx(chosen->bytes, &onnx, err));

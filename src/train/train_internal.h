@@ -278,6 +278,10 @@ train_profile_make(const struct slw_frame *frame, const struct train_set *set,
                    struct slw_err *err);
 /* SHA-256 of a node's canonical text. */
 struct slw_str train_node_hash(const struct json_t *v, struct slw_arena *a);
+/* The file MLmodel for MLflow's clients (mlmodel.c); false: they could not
+ * run this model. */
+bool train_mlmodel(const struct train_search *s, const struct train_entry *e,
+                   struct slw_buf *out);
 /* File name of a model of a flavour: "model.ubj". */
 const char *train_model_file(enum slw_flavour f, struct slw_str bytes);
 

@@ -269,6 +269,33 @@ a_folder_of_ours_is_known_by_its_uri(void **state)
 }
 
 static void
+a_key_is_refused_with_the_path_it_would_be(void **state)
+{
+    static const char *const cases[][2] = {{"a//b", "'a/b'"},
+                                           {"x/", "'x'"},
+                                           {"./x", "'x'"},
+                                           {"a/../b", "'b'"},
+                                           {"../x", "'../x'"},
+                                           {"../../x", "'../../x'"},
+                                           {"/../x", "'/x'"},
+                                           {"a/..", "'.'"},
+                                           {".", "'.'"},
+                                           {"/", "'/'"},
+                                           {"", "'.'"},
+                                           {"..a", "'..a'"},
+                                           {"a\tb", "\"a\\tb\""},
+                                           {"\"", "\"\\\"\""},
+                                           {"ü?", "\"\\u00fc?\""},
+                                           {"😀?", "\"\\ud83d\\ude00?\""}};
+    (void)state;
+    for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+        struct slw_err err;
+        assert_fails(slw_track_key_check(slw_str_of(cases[i][0]), "key", &err),
+                     SLW_INVALID, err, cases[i][1]);
+    }
+}
+
+static void
 characters_are_counted_not_bytes(void **state)
 {
     assert_int_equal(slw_track_cut(SLW_STR("äöü"), 2).len, 4);
@@ -358,6 +385,7 @@ main(void)
                                         setup, teardown),
         cmocka_unit_test(paths_that_climb_are_refused_however_they_are_coded),
         cmocka_unit_test(a_folder_of_ours_is_known_by_its_uri),
+        cmocka_unit_test(a_key_is_refused_with_the_path_it_would_be),
         cmocka_unit_test(characters_are_counted_not_bytes),
         cmocka_unit_test_setup_teardown(a_deleted_experiment_takes_no_runs,
                                         setup, teardown),
