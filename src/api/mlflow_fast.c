@@ -89,25 +89,32 @@ enum {
     HAS_TAGS = 2048
 };
 
+static inline bool
+is(struct slw_str key, const char *word, size_t len)
+{
+    return key.len == len && memcmp(key.ptr, word, len) == 0;
+}
+#define IS(key, word) is(key, "" word, sizeof(word) - 1)
+
 /* A member of a metric's object. */
 static bool
 metric_member(struct slw_jr *r, struct slw_str key, struct slw_model_metric *m,
               unsigned *seen)
 {
-    if (slw_str_eqz(key, "key"))
+    if (IS(key, "key"))
         return first_time(seen, HAS_KEY) && text(r, &m->m.key) &&
                m->m.key.len > 0;
-    if (slw_str_eqz(key, "value"))
+    if (IS(key, "value"))
         return first_time(seen, HAS_VALUE) && real(r, &m->m.value);
-    if (slw_str_eqz(key, "timestamp"))
+    if (IS(key, "timestamp"))
         return first_time(seen, HAS_AT) && whole(r, &m->m.at_ms);
-    if (slw_str_eqz(key, "step"))
+    if (IS(key, "step"))
         return first_time(seen, HAS_STEP) && whole(r, &m->m.step);
-    if (slw_str_eqz(key, "model_id"))
+    if (IS(key, "model_id"))
         return first_time(seen, HAS_MODEL) && text(r, &m->model_id);
-    if (slw_str_eqz(key, "dataset_name"))
+    if (IS(key, "dataset_name"))
         return first_time(seen, HAS_NAME) && text(r, &m->dataset_name);
-    if (slw_str_eqz(key, "dataset_digest"))
+    if (IS(key, "dataset_digest"))
         return first_time(seen, HAS_DIGEST) && text(r, &m->dataset_digest);
     return false;
 }
@@ -226,16 +233,6 @@ kv_object(struct slw_jr *r, struct slw_kv *out)
     }
 }
 
-/* Objects in a list, at most; an upper bound, from the number of braces. */
-static size_t
-object_count(const struct slw_jr *r)
-{
-    size_t count = 0;
-    for (const char *p = r->p; p < r->end && count <= LIST_MAX; p++)
-        count += *p == '{';
-    return count;
-}
-
 static bool
 next_item(struct slw_jr *r, struct slw_jr_walk *w)
 {
@@ -267,21 +264,20 @@ static bool
 metric_list(struct slw_jr *r, struct mlf_batch *b)
 {
     struct slw_jr_walk w = {0};
-    const size_t most = object_count(r);
-    if (most > LIST_MAX)
-        return false;
-    b->metrics = SLW_ARENA_NEW(r->a, struct slw_metric, most + 1);
+    size_t cap = 0;
     for (;;) {
         struct slw_model_metric m;
         if (!next_item(r, &w))
             return false;
         if (w.done)
             return true;
-        if (!metric_object(r, &m))
+        if (b->metric_count == LIST_MAX || !metric_object(r, &m))
             return false;
+        b->metrics = slw_arena_grow(r->a, b->metrics, sizeof(*b->metrics),
+                                    b->metric_count, &cap);
         if (m.model_id.len && !b->model_metrics)
             b->model_metrics =
-                SLW_ARENA_NEW(r->a, struct slw_model_metric, most + 1);
+                SLW_ARENA_NEW(r->a, struct slw_model_metric, LIST_MAX);
         mlf_batch_add(b, &m);
     }
 }

@@ -287,24 +287,29 @@ static enum slw_rc
 string_span(struct slw_jr *r, struct slw_str *out, bool *escaped,
             struct slw_err *err)
 {
-    const char *begin = ++r->p;
+    const char *begin = ++r->p, *p = begin;
+    unsigned char bits = 0; /* of all characters together */
     *escaped = false;
-    while (r->p < r->end && *r->p != '"') {
-        if ((unsigned char)*r->p < 0x20)
+    for (; p < r->end && *p != '"'; p++) {
+        if ((unsigned char)*p < 0x20) {
+            r->p = p;
             return slw_jr_wrong(r, "a control character in a text", err);
-        if (*r->p == '\\') {
-            *escaped = true;
-            r->p++;
         }
-        r->p++;
+        bits |= (unsigned char)*p;
+        if (*p == '\\') {
+            *escaped = true;
+            if (++p < r->end)
+                bits |= (unsigned char)*p;
+        }
     }
+    r->p = p;
     if (r->p >= r->end) {
         r->p = r->end;
         return slw_jr_wrong(r, "a text has no end", err);
     }
     *out = (struct slw_str){begin, (size_t)(r->p - begin)};
     r->p++;
-    if (!slw_str_utf8_ok(*out))
+    if ((bits & 0x80) && !slw_str_utf8_ok(*out))
         return slw_fail(err, SLW_INVALID,
                         "a text in the JSON is not valid UTF-8");
     return SLW_OK;
