@@ -347,10 +347,9 @@ WORKER = """
     from mlflow import MlflowClient
     from mlflow.entities import Metric
     client, run, lines = MlflowClient(), sys.argv[1], []
-    end = time.monotonic() + float(sys.argv[3])
     i = 0
     with open(sys.argv[2], "w") as told:
-        while time.monotonic() < end and i < 4000:
+        while not os.path.exists(sys.argv[3]): # until it is told to stop
             if i % 3:
                 client.log_metric(run, "m", float(i), 1000 + i, i)
             else:
@@ -366,7 +365,7 @@ def test_processes_and_threads_log_at_once(server, experiment, client,
                                            tmp_path):
     runs = [client.create_run(experiment.experiment_id).info.run_id
             for _ in range(3)]
-    workers = start_workers(server, runs, tmp_path, 4)
+    workers = start_workers(server, runs, tmp_path)
 
     def thread(run):
         mine = MlflowClient()
@@ -377,7 +376,8 @@ def test_processes_and_threads_log_at_once(server, experiment, client,
         t.start()
     for t in threads:
         t.join(120)
-    finish(workers)
+    wait_for(lambda: all_have(tmp_path, [4] * 3), "every process to log")
+    finish(workers, tmp_path)
     for i, run in enumerate(runs):
         told = told_by(tmp_path / f"{i}.txt")
         points = client.get_metric_history(run, "m")
@@ -389,20 +389,28 @@ def test_processes_and_threads_log_at_once(server, experiment, client,
             assert len(client.get_metric_history(run, k)) == 40
 
 
-def start_workers(server, runs, folder, seconds):
+def start_workers(server, runs, folder):
     code = textwrap.dedent(WORKER)
     clean = {k: v for k, v in os.environ.items()
              if not k.startswith("MLFLOW_")}
     return [subprocess.Popen(
         [sys.executable, "-W", "ignore", "-c", code, run,
-         str(folder / f"{i}.txt"), str(seconds)],
+         str(folder / f"{i}.txt"), str(folder / "stop")],
         env={**clean, "MLFLOW_TRACKING_URI": server.url,
              "MLFLOW_DISABLE_TELEMETRY": "true", "DO_NOT_TRACK": "true",
              "MLFLOW_HTTP_REQUEST_BACKOFF_FACTOR": "1"},
         stderr=subprocess.PIPE, text=True) for i, run in enumerate(runs)]
 
 
-def finish(workers):
+def all_have(folder, counts):
+    """Each worker has had more than so many acknowledged."""
+    files = [folder / f"{i}.txt" for i in range(len(counts))]
+    return all(f.exists() and len(told_by(f)) > n
+               for f, n in zip(files, counts))
+
+
+def finish(workers, folder):
+    (folder / "stop").touch()
     for w in workers:
         _, said = w.communicate(timeout=170)
         assert w.returncode == 0, said[-2000:]
@@ -419,20 +427,18 @@ def test_a_server_killed_while_eight_clients_log_loses_nothing(tmp_path):
         client = MlflowClient(server.url)
         e = client.create_experiment("killed")
         runs = [client.create_run(e).info.run_id for _ in range(8)]
-        workers = start_workers(server, runs, tmp_path, 8)
-
-        def all_have(n):
-            files = [tmp_path / f"{i}.txt" for i in range(8)]
-            return all(f.exists() and len(told_by(f)) >= n for f in files)
-        wait_for(lambda: all_have(5), "every client to log")
+        workers = start_workers(server, runs, tmp_path)
+        wait_for(lambda: all_have(tmp_path, [5] * 8), "every client to log")
         server.kill()
         before = [len(told_by(tmp_path / f"{i}.txt")) for i in range(8)]
         server.start()
-        finish(workers)
+        # they go on by their own retries
+        wait_for(lambda: all_have(tmp_path, [n + 5 for n in before]),
+                 "every client to go on")
+        finish(workers, tmp_path)
         client = MlflowClient(server.url)
         for i, run in enumerate(runs):
             told = told_by(tmp_path / f"{i}.txt")
-            assert len(told) > before[i], "it goes on by its own retries"
             points = client.get_metric_history(run, "m")
             assert [p.step for p in points] == told
             assert [p.value for p in points] == [float(s) for s in told]
