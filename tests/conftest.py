@@ -12,6 +12,7 @@ import random
 import re
 import signal
 import subprocess
+import sys
 import time
 import urllib.error
 import urllib.request
@@ -291,6 +292,16 @@ class Shops(Server):
     def deploy(self, version, why="a test"):
         return self.post("/api/v1/deployments/next-amount/deploy",
                          {"version": version, "why": why})
+
+
+@pytest.fixture(scope="module", autouse=True)
+def mlflow_forgets():
+    """What a module told the mlflow package ends with it."""
+    yield
+    package = sys.modules.get("mlflow")
+    if package:
+        package.set_tracking_uri("")
+        package.set_registry_uri("")
 
 
 @pytest.fixture

@@ -149,9 +149,11 @@ named_version(struct slw_tx *tx, struct slw_arena *a, struct slw_str name,
               struct slw_err *err)
 {
     struct slw_version *found = NULL;
+    struct slw_registered_model model; /* whether it is there is said first */
     struct slw_err ignored;
     size_t count = 0;
     int64_t number = 0;
+    TRY(slw_registry_model_get(tx, name, a, &model, err));
     if (alias) {
         enum slw_rc rc =
             slw_registry_alias_at(tx, name, ref, INT64_MAX, &number, err);

@@ -22,7 +22,7 @@ def at(server, time):
 
 def versions(server, count, name="m"):
     """Versions whose tag carries their number."""
-    client = MlflowClient(server.url)
+    client = MlflowClient(server.url, server.url)
     client.create_registered_model(name)
     for n in range(1, count + 1):
         v = client.create_model_version(name, f"s3://b/{n}",
@@ -143,7 +143,7 @@ def test_stages_and_their_events_are_one_transaction(read_only):
 
 
 def test_a_deleted_version_keeps_its_past(past):
-    MlflowClient(past.url).delete_model_version("m", 3)
+    MlflowClient(past.url, past.url).delete_model_version("m", 3)
     assert held(past, DAYS[4], stage="Production") == [("Production", 3)]
     assert held(past, "2026-01-08", alias="champion") == []
     newest = past.get(f"{M}/history?stage=Production&limit=1")["moves"][0]
@@ -169,7 +169,7 @@ def test_an_alias_is_put_back_and_history_tells_it(past):
     again = past.post(M + "/aliases/champion/restore", {"version": 2})
     assert again["changed"] is False
     assert past.get(f"{M}/history?alias=champion")["total"] == 5
-    assert MlflowClient(past.url).get_model_version_by_alias(
+    assert MlflowClient(past.url, past.url).get_model_version_by_alias(
         "m", "champion").version == "2"
 
 
@@ -206,7 +206,7 @@ def test_a_stage_is_put_back_to_all_that_were_in_it(past):
         [e["sentence"] for e in said["effects"]]
     assert held(past, "2026-01-08", stage="Production") == [("Production", 3)]
     assert past.post(path, {"at": DAYS[3]})["versions"] == [1, 2]
-    c = MlflowClient(past.url)
+    c = MlflowClient(past.url, past.url)
     assert [c.get_model_version("m", n).current_stage for n in (1, 2, 3)] == [
         "Production", "Production", "Archived"]
     answer = past.call("POST", M + "/stages/None/restore", {"at": DAYS[3]})
@@ -233,7 +233,7 @@ def test_the_token_says_who(past):
 
 
 def test_a_model_that_is_made_anew_has_no_past(past):
-    c = MlflowClient(past.url)
+    c = MlflowClient(past.url, past.url)
     c.delete_registered_model("m")
     assert past.call("GET", M + "/history").status == 404
     c.create_registered_model("m")

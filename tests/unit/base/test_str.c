@@ -239,7 +239,7 @@ no_shorter_text_is_the_same_double(void **state)
         memcpy(&v, &bits, sizeof v);
         if (!isfinite(v) || v == 0)
             continue;
-        char text[SLW_F64_TEXT_SIZE], shorter[64], nearest[64];
+        char text[SLW_F64_TEXT_SIZE], shorter[400], nearest[400];
         slw_f64_text(v, text);
         const int digits = digits_of(text);
         snprintf(shorter, sizeof shorter, "%.*g", digits - 1, v);
