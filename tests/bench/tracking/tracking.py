@@ -79,16 +79,22 @@ class Client:
 
 # ---- writes ----
 
-MARK = '"#########"'
+MARK = "#########"  # becomes the request's number
+
+
+def text(body):
+    """JSON in which marks are numbers, whole or behind a point."""
+    return json.dumps(body).replace(f'"{MARK}"', MARK).replace(
+        f'"0.{MARK}"', f"0.{MARK}")
 
 
 def bodies(folder, runs, experiment):
     """Files for the load program, by act."""
-    metric = [{"run_id": r, "key": "loss", "value": 0.123456789,
-               "timestamp": 1700000000000, "step": "#########"} for r in runs]
+    metric = [{"run_id": r, "key": "loss", "value": f"0.{MARK}",
+               "timestamp": 1700000000000, "step": MARK} for r in runs]
     batch = [{"run_id": r, "metrics": [
-        {"key": f"metric_{k}", "value": 0.1234567 + k,
-         "timestamp": 1700000000000, "step": "#########"}
+        {"key": f"metric_{k}", "value": f"0.{MARK}",
+         "timestamp": 1700000000000, "step": MARK}
         for k in range(100)]} for r in runs]
     create = [{"experiment_id": experiment, "user_id": "bench",
                "start_time": 1700000000000, "run_name": "a-run",
@@ -100,7 +106,7 @@ def bodies(folder, runs, experiment):
         files[act] = []
         for i, b in enumerate(all_of):
             file = folder / f"{act}-{i}.json"
-            file.write_text(json.dumps(b).replace(MARK, MARK.strip('"')))
+            file.write_text(text(b))
             files[act].append(str(file))
     return files
 
