@@ -66,7 +66,7 @@ def put(server, path, data):
 
 def listed(server, path=""):
     return {f["path"]: (f.get("is_dir", False), int(f.get("file_size", 0)))
-            for f in server.get(f"{FILES}?path={path}")["files"]}
+            for f in server.get(f"{FILES}?path={path}").get("files", [])}
 
 
 def files_of(folder):
@@ -134,7 +134,7 @@ def check_client(server, tmp_path):
         "GET", f"/get-artifact?run_id={run.info.run_id}&path=t.txt")
     assert answer.body == b"text"
     files = server.get(f"{API}artifacts/list?run_id={run.info.run_id}"
-                       "&path=folder")["files"]
+                       "&path=folder").get("files", [])
     assert files == [{"path": "folder/x.bin", "is_dir": False,
                       "file_size": 300000}] or [
         (f["path"], int(f["file_size"])) for f in files] == [
