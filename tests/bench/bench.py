@@ -13,27 +13,17 @@ import re
 import statistics
 import subprocess
 import sys
-import tempfile
 import time
 
 HERE = pathlib.Path(__file__).resolve().parent
-sys.path.insert(0, str(HERE.parent))
+sys.path[:0] = [str(HERE), str(HERE.parent)]
+from floors import row, run
 from conftest import BIN, PRICES, ROOT, Server, eventually
 
 TOOLS = pathlib.Path(os.environ["SLIPWAY_BENCH_TOOLS"])
 MODEL = "next-range"
 CLOCK = "2023-08-31T22:00:00Z"
 CONNECTIONS = 8
-missed = []
-
-
-def row(what, value, floor, detail, unit="x", least=True):
-    """One line; `least`: the floor is what must be reached, else a ceiling."""
-    good = value >= floor if least else value <= floor
-    if not good:
-        missed.append(what)
-    print(f"{what:<45}{value:>8.2f} {unit:<3}{'>=' if least else '<='}"
-          f"{floor:>7.2f}  {'ok  ' if good else 'MISS'}  {detail}", flush=True)
 
 
 def tool(name, *args):
@@ -222,20 +212,5 @@ def data(folder):
         f"{two['new_size']} of {two['size']} bytes", "", least=False)
 
 
-def main():
-    known = {f.__name__: f for f in (trees, commit, serving, start, data)}
-    wanted = sys.argv[1:] or list(known)
-    if not set(wanted) <= set(known):
-        sys.exit(f"bench: there is {', '.join(known)}")
-    begin = time.monotonic()
-    for name in wanted:
-        with tempfile.TemporaryDirectory(
-                prefix="bench-", dir=os.environ["SLIPWAY_BENCH_DIR"]) as folder:
-            known[name](pathlib.Path(folder))
-    print(f"\nbench: {time.monotonic() - begin:.0f} s, "
-          f"{len(missed)} missed{': ' if missed else ''}{', '.join(missed)}")
-    return 1 if missed else 0
-
-
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(run((trees, commit, serving, start, data)))

@@ -6,7 +6,6 @@ takes little of the machine; searches and histories are asked for by one
 client, one at a time, and their medians compared.  MLflow is measured with one
 worker and with four, its default, and the better of the two counts.
 """
-import contextlib
 import http.client
 import json
 import os
@@ -16,26 +15,17 @@ import socket
 import statistics
 import subprocess
 import sys
-import tempfile
 import time
 
 HERE = pathlib.Path(__file__).resolve().parent
-sys.path[:0] = [str(HERE), str(HERE.parent.parent)]
+sys.path[:0] = [str(HERE), str(HERE.parent), str(HERE.parent.parent)]
 import peer  # noqa: E402
+from floors import row, run  # noqa: E402
 from conftest import Server  # noqa: E402
 
 TOOLS = pathlib.Path(os.environ["SLIPWAY_BENCH_TOOLS"])
 API = "/api/2.0/mlflow/"
 SECONDS = float(os.environ.get("BENCH_SECONDS", "3"))
-missed = []
-
-
-def row(what, value, floor, detail, unit="x", least=True):
-    good = value >= floor if least else value <= floor
-    if not good:
-        missed.append(what)
-    print(f"{what:<50}{value:>9.2f} {unit:<3}{'>=' if least else '<='}"
-          f"{floor:>7.2f}  {'ok  ' if good else 'MISS'}  {detail}", flush=True)
 
 
 class Client:
@@ -279,9 +269,7 @@ def history(folder):
 
 def points(folder):
     """Ten million points stored, one metric of a million read back."""
-    big = folder / "data"
     run_id = seed(folder, 0, 1000000)["run_id"]
-    del big
     with Server(folder) as s:
         port = int(s.url.rsplit(":", 1)[1])
         c = Client(port)
@@ -333,22 +321,6 @@ def start(folder):
         f"{ours:.1f} MB to {theirs:.0f} MB with one worker")
 
 
-def main():
-    known = {f.__name__: f
-             for f in (writes, search, history, points, start, million)}
-    usual = [n for n in known if n != "million"]
-    wanted = sys.argv[1:] or usual
-    if not set(wanted) <= set(known):
-        sys.exit(f"bench: there is {', '.join(known)}")
-    begin = time.monotonic()
-    for name in wanted:
-        with tempfile.TemporaryDirectory(
-                prefix="bench-", dir=os.environ["SLIPWAY_BENCH_DIR"]) as folder:
-            known[name](pathlib.Path(folder))
-    print(f"\nbench: {time.monotonic() - begin:.0f} s, "
-          f"{len(missed)} missed{': ' if missed else ''}{', '.join(missed)}")
-    return 1 if missed else 0
-
-
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(run((writes, search, history, points, start, million),
+                 only_when_named=("million",)))
