@@ -405,7 +405,9 @@ def dump(data, rooms=("track_", "registry_", "migrate_")):
 
 def test_killed_again_and_again_it_ends_the_same(old, tmp_path):
     whole = tmp_path / "whole"
+    began = time.monotonic()
     bring(old, whole)
+    took = time.monotonic() - began
     data = tmp_path / "data"
     args = [BIN, "import", "mlflow", "--backend-store-uri", old["uri"],
             "--artifacts", str(old["artifacts"]), "--data", str(data)]
@@ -414,7 +416,7 @@ def test_killed_again_and_again_it_ends_the_same(old, tmp_path):
         process = subprocess.Popen(args, stdout=subprocess.DEVNULL,
                                    stderr=subprocess.DEVNULL)
         try:
-            process.wait(0.1 + 0.05 * attempt)
+            process.wait(took * (0.1 + 0.05 * attempt))
         except subprocess.TimeoutExpired:
             process.send_signal(signal.SIGKILL)
             process.wait()

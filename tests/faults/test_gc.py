@@ -4,6 +4,7 @@ import fcntl
 import hashlib
 import os
 import random
+import shutil
 import sqlite3
 import subprocess
 import threading
@@ -280,8 +281,8 @@ def test_writers_of_the_same_content_win_against_a_sweep(server):
 
 
 def test_killed_in_the_middle_and_run_again(tmp_path):
-    """kill -9 of the job at random moments: no fault, and the next one ends
-    the work."""
+    """kill -9 of the job at moments spread over the time it takes: no fault,
+    and the next one ends the work."""
     with Server(tmp_path) as s:
         e = experiment(s, "e")
         keep = run(s, e)
@@ -293,16 +294,21 @@ def test_killed_in_the_middle_and_run_again(tmp_path):
             log(s, info, 20)
             delete_run(s, info)
         age(s.data)
-    rng = random.Random(7)
+    job = [conftest.BIN, "gc", "--data", str(tmp_path / "data"),
+           "--older-than", "0s"]
+    shutil.copytree(tmp_path / "data", tmp_path / "before")
+    began = time.monotonic()
+    subprocess.run(job, check=True, capture_output=True)
+    took = time.monotonic() - began
     killed = 0
-    for _ in range(8):
-        p = subprocess.Popen([conftest.BIN, "gc", "--data",
-                              str(tmp_path / "data"), "--older-than", "0s"],
-                             stdout=subprocess.PIPE, stderr=subprocess.PIPE)
-        time.sleep(rng.uniform(0.02, 0.5))
+    for share in range(1, 17, 2):
+        shutil.rmtree(tmp_path / "data")
+        shutil.copytree(tmp_path / "before", tmp_path / "data")
+        p = subprocess.Popen(job, stdout=subprocess.DEVNULL,
+                             stderr=subprocess.DEVNULL)
+        time.sleep(took * share / 16)
         p.kill()
         killed += p.wait() == -9
-        p.communicate()
         report = verify(tmp_path / "data")
         assert report["ok"], report
     assert killed >= 1

@@ -10,7 +10,6 @@ import http.client
 import json
 import os
 import pathlib
-import re
 import socket
 import statistics
 import subprocess
