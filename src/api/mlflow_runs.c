@@ -78,7 +78,7 @@ api_mlflow_runs_get(struct slw_http_req *req, struct slw_http_res *res,
     struct slw_run_full full;
     TRY(mlf_in_read(&in, req, err));
     TRY(mlf_need_run_id(&in, &id, err));
-    TRY(slw_tx_read(&tx, mlf_api(req)->store, err));
+    TRY(slw_track_read(&tx, mlf_api(req)->store, err));
     TRY(slw_track_run_full(&tx, id, req->arena, &full, err));
     return answer_run(res, &full, false);
 }
@@ -213,7 +213,7 @@ api_mlflow_runs_search(struct slw_http_req *req, struct slw_http_res *res,
     TRY(mlf_view(&in, "run_view_type", &q.view, err));
     TRY(mlf_search(&in, &q, err));
     TRY(mlf_experiment_ids(&in, &q, err));
-    TRY(slw_tx_read(&tx, mlf_api(req)->store, err));
+    TRY(slw_track_read(&tx, mlf_api(req)->store, err));
     if (q.newest == 0)
         TRY(slw_track_run_newest(&tx, &q.newest, err));
     TRY(slw_track_run_search(&tx, &q, req->arena, &runs, &count, &more, err));

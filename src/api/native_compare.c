@@ -251,7 +251,7 @@ api_runs_show(struct slw_http_req *req, struct slw_http_res *res,
                         "run= names a run: its id, the beginning of it, its "
                         "name, or models:/NAME@ALIAS");
     SLW_AUTO(slw_tx, tx);
-    TRY(slw_tx_read(&tx, api->store, err));
+    TRY(slw_track_read(&tx, api->store, err));
     TRY(run_find(&tx, ref, req->arena, &r, err));
     slw_jw_init(&w, &res->body);
     w.nan_as_text = true;
@@ -526,7 +526,7 @@ api_runs_compare(struct slw_http_req *req, struct slw_http_res *res,
     slw_jw_key(&w, "runs");
     slw_jw_arr(&w);
     SLW_AUTO(slw_tx, tx);
-    TRY(slw_tx_read(&tx, api->store, err));
+    TRY(slw_track_read(&tx, api->store, err));
     for (size_t i = 0; i < run_count; i++) {
         struct slw_run_full r;
         TRY(run_find(&tx, refs[i], req->arena, &r, err));

@@ -143,7 +143,7 @@ api_runs_list(struct slw_http_req *req, struct slw_http_res *res,
     TRY(columns_of(req, columns, &column_count, err));
     TRY(query_of(req, 1000, &q, &experiment, &order, err));
     SLW_AUTO(slw_tx, tx);
-    TRY(slw_tx_read(&tx, api->store, err));
+    TRY(slw_track_read(&tx, api->store, err));
     TRY(slw_track_run_rows(&tx, &q, columns, column_count, req->arena, &rows,
                            &count, &total, err));
     struct slw_jw w;
@@ -170,7 +170,7 @@ api_runs_columns(struct slw_http_req *req, struct slw_http_res *res,
     size_t limit = 0, count = 0;
     TRY(api_limit(req, 500, 5000, &limit, err));
     SLW_AUTO(slw_tx, tx);
-    TRY(slw_tx_read(&tx, api->store, err));
+    TRY(slw_track_read(&tx, api->store, err));
     TRY(slw_track_run_columns(&tx, limit, req->arena, &names, &count, err));
     api_names_answer(res, "columns", names, count);
     return SLW_OK;
@@ -241,7 +241,7 @@ api_runs_values(struct slw_http_req *req, struct slw_http_res *res,
     TRY(columns_of(req, columns, &column_count, err));
     TRY(query_of(req, VALUES_RUN_MAX, &q, &experiment, &order, err));
     SLW_AUTO(slw_tx, tx);
-    TRY(slw_tx_read(&tx, api->store, err));
+    TRY(slw_track_read(&tx, api->store, err));
     TRY(slw_track_run_rows(&tx, &q, columns, column_count, req->arena, &rows,
                            &count, &total, err));
     struct slw_jw w;

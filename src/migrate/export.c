@@ -516,7 +516,7 @@ manifest_end(struct export *x, struct slw_err *err)
 static enum slw_rc
 export_write(struct export *x, struct slw_err *err)
 {
-    TRY(slw_tx_read(&x->tx, x->store, err));
+    TRY(slw_track_read(&x->tx, x->store, err));
     TRY(experiments_find(x, err));
     TRY(folder_begin(x, err));
     TRY(slw_scan_open(&x->scan, 1, SCAN_MEMORY_SIZE,

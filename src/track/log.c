@@ -1,28 +1,13 @@
 /* log.c -- what runs write while they live: params once, metric points,
  * tags.  This is the hot path.
  *
- * A call's points go to points.c.  Of them only the greatest of each metric by
- * (step, at_ms, value) is taken to track_metric, and replaces what stands there
- * only if it is greater; so the same point sent twice changes nothing. */
+ * A call's points go to points.c; the newest value of each metric is
+ * latest.c's. */
 #include <float.h>
 #include <math.h>
 
 #include "track/track_internal.h"
 
-/* One row, or many at once: half the work of a row is the statement's. */
-#define LATEST_ROW "(?, ?, ?, ?, ?)"
-#define LATEST_ROWS_4 LATEST_ROW ", " LATEST_ROW ", " LATEST_ROW ", " LATEST_ROW
-#define LATEST_PUT(rows)                                                       \
-    "INSERT INTO track_metric(run, key, value, at_ms, step) VALUES " rows      \
-    " ON CONFLICT(run, key) DO UPDATE SET"                                     \
-    " value = excluded.value, at_ms = excluded.at_ms, step = excluded.step"    \
-    " WHERE (excluded.step, excluded.at_ms, coalesce(excluded.value, 0))"      \
-    " > (track_metric.step, track_metric.at_ms,"                               \
-    " coalesce(track_metric.value, 0))"
-static const char SQL_LATEST_PUT[] = LATEST_PUT(LATEST_ROW);
-#define LATEST_MANY 16
-static const char SQL_LATEST_PUT_MANY[] = LATEST_PUT(
-    LATEST_ROWS_4 ", " LATEST_ROWS_4 ", " LATEST_ROWS_4 ", " LATEST_ROWS_4);
 static const char SQL_PARAM_ADD[] =
     "INSERT INTO track_param(run, key, value) VALUES(?1, ?2, ?3)"
     " ON CONFLICT(run, key) DO NOTHING";
@@ -213,61 +198,6 @@ track_tags_put(struct slw_tx *tx, int64_t run, const struct slw_kv *tags,
 
 /* ---- metrics ---- */
 
-static int
-by_key_then_age(const void *va, const void *vb)
-{
-    const struct track_point *a = va, *b = vb;
-    if (a->key != b->key)
-        return a->key < b->key ? -1 : 1;
-    if (a->at.step != b->at.step)
-        return a->at.step < b->at.step ? -1 : 1;
-    if (a->at.at_ms != b->at.at_ms)
-        return a->at.at_ms < b->at.at_ms ? -1 : 1;
-    double x = isnan(a->at.value) ? 0 : a->at.value;
-    double y = isnan(b->at.value) ? 0 : b->at.value;
-    return x < y ? -1 : x > y;
-}
-
-/* Rows of so many points, which a statement for that many takes. */
-static enum slw_rc
-latest_rows(struct slw_stmt *put, int64_t run, const struct track_point *points,
-            size_t count, struct slw_err *err)
-{
-    for (size_t i = 0; i < count; i++) {
-        const int at = (int)i * 5;
-        slw_stmt_i64(put, at + 1, run);
-        slw_stmt_i64(put, at + 2, points[i].key);
-        slw_stmt_f64(put, at + 3, points[i].at.value);
-        slw_stmt_i64(put, at + 4, points[i].at.at_ms);
-        slw_stmt_i64(put, at + 5, points[i].at.step);
-    }
-    return slw_stmt_run(put, err);
-}
-
-/* Sorts the points. */
-static enum slw_rc
-latest_put(struct slw_tx *tx, int64_t run, struct track_point *points,
-           size_t count, struct slw_arena *a, struct slw_err *err)
-{
-    struct track_point *greatest = SLW_ARENA_NEW(a, struct track_point, count);
-    size_t left = 0, done = 0;
-    qsort(points, count, sizeof(*points), by_key_then_age);
-    for (size_t i = 0; i < count; i++)
-        if (i + 1 == count || points[i + 1].key != points[i].key)
-            greatest[left++] = points[i]; /* only the greatest of a key */
-    if (left >= LATEST_MANY) {
-        SLW_AUTO(slw_stmt, many);
-        TRY(slw_stmt_prepare(&many, tx, SQL_LATEST_PUT_MANY, err));
-        for (; left >= LATEST_MANY; left -= LATEST_MANY, done += LATEST_MANY)
-            TRY(latest_rows(&many, run, greatest + done, LATEST_MANY, err));
-    }
-    SLW_AUTO(slw_stmt, one);
-    TRY(slw_stmt_prepare(&one, tx, SQL_LATEST_PUT, err));
-    for (; left > 0; left--, done++)
-        TRY(latest_rows(&one, run, greatest + done, 1, err));
-    return SLW_OK;
-}
-
 static enum slw_rc
 metrics_put(struct slw_tx *tx, int64_t run, const struct slw_metric *metrics,
             size_t count, struct slw_err *err)
@@ -289,7 +219,6 @@ metrics_put(struct slw_tx *tx, int64_t run, const struct slw_metric *metrics,
         points[i].at.at_ms = m->at_ms;
         points[i].at.step = m->step;
     }
-    TRY(latest_put(tx, run, points, count, &a, err));
     return track_points_add(tx, run, points, count, &a, err);
 }
 
@@ -353,5 +282,6 @@ slw_track_points_bring(struct slw_tx *tx, struct slw_str run_id,
     SLW_ASSERT(tx->write);
     int64_t run = 0;
     TRY(track_run_number(tx, run_id, false, &run, err));
-    return metrics_put(tx, run, metrics, count, err);
+    TRY(metrics_put(tx, run, metrics, count, err));
+    return track_settle(tx, run, err);
 }

@@ -5,7 +5,8 @@
  * step and all metrics in one.  So the writer folds them from time to time:
  * the points that came together are sorted by metric and time and become one
  * row a metric in track_series.  Both happen in the caller's transaction, so
- * a point is in one of the two tables, and in no other. */
+ * a point is in one of the two tables, and in no other.  What is the newest
+ * value of a metric is entered apart, and later (latest.c). */
 #include <math.h>
 
 #include "track/track_internal.h"
@@ -14,10 +15,11 @@
 
 static const char SQL_ADD[] =
     "INSERT INTO track_point(id, points) VALUES(?1, ?2)";
-/* Two seeks; min and max in one SELECT would be a scan. */
+/* Three seeks; min and max in one SELECT would be a scan. */
 static const char SQL_ENDS[] =
     "SELECT (SELECT min(id) FROM track_point WHERE id >= ?1 AND id < ?2),"
-    " (SELECT max(id) FROM track_point WHERE id >= ?1 AND id < ?2)";
+    " (SELECT max(id) FROM track_point WHERE id >= ?1 AND id < ?2),"
+    " (SELECT first FROM track_unsettled WHERE run = ?3)";
 static const char SQL_TAIL[] =
     "SELECT points FROM track_point WHERE id >= ?1 AND id < ?2 ORDER BY id";
 static const char SQL_TAIL_REMOVE[] =
@@ -38,7 +40,8 @@ static const char SQL_SERIES_POINTS[] =
  * MB): large calls are folded more often. */
 #define FOLD_CALLS 1024
 #define FOLD_POINTS ((size_t)1 << 20)
-/* So many points of one metric in one call go to track_series at once. */
+/* A call of so many points is settled at once, and so many of one metric go to
+ * track_series. */
 #define SERIES_AT_ONCE 256
 
 static int64_t
@@ -217,6 +220,14 @@ take_with_key(void *ctx, const uint8_t *from)
     slw_buf_add(ctx, &p, sizeof(p));
 }
 
+enum slw_rc
+track_points_tail(struct slw_tx *tx, int64_t run, int64_t from,
+                  struct slw_buf *out, struct slw_err *err)
+{
+    TRY(tail_read(tx, from, tail_begin(run + 1), take_with_key, out, err));
+    return slw_buf_check(out, err);
+}
+
 /* The oldest rows of the tail, which are all but in folders of old. */
 static enum slw_rc
 fold(struct slw_tx *tx, int64_t run, int64_t from, struct slw_err *err)
@@ -224,6 +235,7 @@ fold(struct slw_tx *tx, int64_t run, int64_t from, struct slw_err *err)
     const int64_t end = from + FOLD_CALLS;
     SLW_AUTO(slw_buf, all);
     SLW_AUTO(slw_stmt, remove);
+    TRY(track_settle(tx, run, err)); /* that reads them here */
     TRY(tail_read(tx, from, end, take_with_key, &all, err));
     TRY(slw_buf_check(&all, err));
     struct track_point *points = (struct track_point *)(void *)all.ptr;
@@ -235,38 +247,66 @@ fold(struct slw_tx *tx, int64_t run, int64_t from, struct slw_err *err)
     return slw_stmt_run(&remove, err);
 }
 
+/* Where the run's tail lies. */
+struct tail {
+    int64_t first, next; /* ids */
+    int64_t unsettled;   /* from this id on; -1: nothing is */
+};
+
+static enum slw_rc
+tail_find(struct slw_tx *tx, int64_t run, struct tail *out, struct slw_err *err)
+{
+    SLW_AUTO(slw_stmt, ends);
+    bool row = false;
+    TRY(slw_stmt_prepare(&ends, tx, SQL_ENDS, err));
+    slw_stmt_i64(&ends, 1, tail_begin(run));
+    slw_stmt_i64(&ends, 2, tail_begin(run + 1));
+    slw_stmt_i64(&ends, 3, run);
+    TRY(slw_stmt_step(&ends, &row, err));
+    const bool empty = slw_col_null(&ends, 0);
+    out->first = empty ? tail_begin(run) : slw_col_i64(&ends, 0);
+    out->next = empty ? out->first : slw_col_i64(&ends, 1) + 1;
+    out->unsettled = slw_col_null(&ends, 2) ? -1 : slw_col_i64(&ends, 2);
+    if (out->next >= tail_begin(run + 1))
+        return slw_fail(err, SLW_LIMIT, "the run has too many points");
+    return SLW_OK;
+}
+
+static enum slw_rc
+tail_add(struct slw_tx *tx, int64_t id, const struct track_point *points,
+         size_t count, struct slw_arena *a, struct slw_err *err)
+{
+    SLW_AUTO(slw_stmt, add);
+    uint8_t *bytes = slw_arena_alloc_many(a, TRACK_POINT_SIZE, count);
+    for (size_t i = 0; i < count; i++)
+        pack(&points[i], bytes + i * TRACK_POINT_SIZE);
+    TRY(slw_stmt_prepare(&add, tx, SQL_ADD, err));
+    slw_stmt_i64(&add, 1, id);
+    slw_stmt_blob(&add, 2, bytes, count * TRACK_POINT_SIZE);
+    return slw_stmt_run(&add, err);
+}
+
 enum slw_rc
 track_points_add(struct slw_tx *tx, int64_t run, struct track_point *points,
                  size_t count, struct slw_arena *a, struct slw_err *err)
 {
-    SLW_AUTO(slw_stmt, ends);
-    bool row = false;
-    if (count >= SERIES_AT_ONCE)
+    struct tail tail;
+    const bool many = count >= SERIES_AT_ONCE;
+    if (many) {
+        TRY(track_settle(tx, run, err));
+        TRY(track_latest_put(tx, run, points, count, a, err));
         TRY(series_split(tx, run, points, &count, SERIES_AT_ONCE, err));
+    }
     if (count == 0)
         return SLW_OK;
-    TRY(slw_stmt_prepare(&ends, tx, SQL_ENDS, err));
-    slw_stmt_i64(&ends, 1, tail_begin(run));
-    slw_stmt_i64(&ends, 2, tail_begin(run + 1));
-    TRY(slw_stmt_step(&ends, &row, err));
-    const bool is_first = slw_col_null(&ends, 0);
-    const int64_t first = is_first ? tail_begin(run) : slw_col_i64(&ends, 0);
-    const int64_t id = is_first ? first : slw_col_i64(&ends, 1) + 1;
-    slw_stmt_reset(&ends);
-    if (id >= tail_begin(run + 1))
-        return slw_fail(err, SLW_LIMIT, "the run has too many points");
-    uint8_t *bytes = slw_arena_alloc_many(a, TRACK_POINT_SIZE, count);
-    for (size_t i = 0; i < count; i++)
-        pack(&points[i], bytes + i * TRACK_POINT_SIZE);
-    SLW_AUTO(slw_stmt, add);
-    TRY(slw_stmt_prepare(&add, tx, SQL_ADD, err));
-    slw_stmt_i64(&add, 1, id);
-    slw_stmt_blob(&add, 2, bytes, count * TRACK_POINT_SIZE);
-    TRY(slw_stmt_run(&add, err));
-    const size_t calls = (size_t)(id - first) + 1;
+    TRY(tail_find(tx, run, &tail, err));
+    TRY(tail_add(tx, tail.next, points, count, a, err));
+    if (!many)
+        TRY(track_unsettle(tx, run, tail.unsettled, tail.next, err));
+    const size_t calls = (size_t)(tail.next - tail.first) + 1;
     if (calls < FOLD_CALLS && calls * count < FOLD_POINTS)
         return SLW_OK;
-    return fold(tx, run, first, err);
+    return fold(tx, run, tail.first, err);
 }
 
 /* ---- reading ---- */

@@ -80,6 +80,8 @@ static const char SQL_POINTS_REMOVE[] =
     " AND id < (?1 + 1) * 16777216";
 static const char SQL_SERIES_REMOVE[] =
     "DELETE FROM track_series WHERE run = ?1";
+static const char SQL_UNSETTLED_REMOVE[] =
+    "DELETE FROM track_unsettled WHERE run = ?1";
 static const char SQL_METRICS_REMOVE[] =
     "DELETE FROM track_metric WHERE run = ?1";
 static const char SQL_PARAMS_REMOVE[] =
@@ -95,10 +97,10 @@ static const char SQL_TIME_REMOVE[] =
     "DELETE FROM track_run_deletion WHERE run = ?1";
 static const char SQL_RUN_REMOVE[] = "DELETE FROM track_run WHERE number = ?1";
 static const char *const SQL_OF_RUN[] = {
-    SQL_POINTS_REMOVE, SQL_SERIES_REMOVE, SQL_METRICS_REMOVE,
-    SQL_PARAMS_REMOVE, SQL_TAGS_REMOVE,   SQL_INPUT_TAGS_REMOVE,
-    SQL_INPUTS_REMOVE, SQL_LINKS_REMOVE,  SQL_TIME_REMOVE,
-    SQL_RUN_REMOVE,
+    SQL_POINTS_REMOVE,     SQL_SERIES_REMOVE, SQL_UNSETTLED_REMOVE,
+    SQL_METRICS_REMOVE,    SQL_PARAMS_REMOVE, SQL_TAGS_REMOVE,
+    SQL_INPUT_TAGS_REMOVE, SQL_INPUTS_REMOVE, SQL_LINKS_REMOVE,
+    SQL_TIME_REMOVE,       SQL_RUN_REMOVE,
 };
 /* Rows of one logged model, by its id. */
 static const char SQL_MODEL_PARAMS_REMOVE[] =

@@ -201,6 +201,8 @@ slw_track_run_update(struct slw_tx *tx, struct slw_str id,
     TRY(track_run_number(tx, id, true, &number, err));
     if (status)
         TRY(set_i64(tx, SQL_STATUS, id, (int64_t)status, err));
+    if (status >= SLW_RUN_FINISHED)
+        TRY(track_settle(tx, number, err));
     if (end_ms >= 0)
         TRY(set_i64(tx, SQL_END, id, end_ms, err));
     if (name.len) {

@@ -78,6 +78,16 @@ SLW_MUST_USE enum slw_rc slw_track_run_get(struct slw_tx *tx, struct slw_str id,
 SLW_MUST_USE enum slw_rc slw_track_run_end(struct slw_tx *tx, struct slw_str id,
                                            enum slw_run_status status,
                                            int64_t end_ms, struct slw_err *err);
+/* A read snapshot for what follows: whoever reads newest values of metrics
+ * (runs, searches, tables, dumps) begins with this one, not slw_tx_read.  What
+ * was logged before the call is entered then.  If that cannot be written (the
+ * disk is full) the values are those of at most 32 calls of a run ago, and the
+ * log says why.
+ * Cost   that of a read; after writes one write transaction, of every metric
+ *        that changed
+ * Errors BUSY, IO */
+SLW_MUST_USE enum slw_rc slw_track_read(struct slw_tx *tx, struct slw_store *s,
+                                        struct slw_err *err);
 /* One batch: params (write-once), metrics, tags; all or nothing.
  * Errors CONFLICT: a param has another value; INVALID; NOT_FOUND. */
 SLW_MUST_USE enum slw_rc

@@ -23,6 +23,11 @@ SLW_MUST_USE enum slw_rc track_points_add(struct slw_tx *tx, int64_t run,
                                           struct track_point *points,
                                           size_t count, struct slw_arena *a,
                                           struct slw_err *err);
+/* Points of the tail from id `from` on: struct track_point behind one another.
+ */
+SLW_MUST_USE enum slw_rc track_points_tail(struct slw_tx *tx, int64_t run,
+                                           int64_t from, struct slw_buf *out,
+                                           struct slw_err *err);
 /* Points of one metric by (at_ms, step, value), NaN behind 0, each once, from
  * `offset` at most `limit`: struct slw_point behind one another in `out`,
  * which is empty.
@@ -34,6 +39,23 @@ SLW_MUST_USE enum slw_rc track_points_read(struct slw_tx *tx, int64_t run,
                                            size_t limit, struct slw_buf *out,
                                            size_t *out_total,
                                            struct slw_err *err);
+
+/* ---- the newest value of each metric (latest.c) ---- */
+/* Enter the greatest of these points of each metric, where it is greater than
+ * what stands there. */
+SLW_MUST_USE enum slw_rc track_latest_put(struct slw_tx *tx, int64_t run,
+                                          const struct track_point *points,
+                                          size_t count, struct slw_arena *a,
+                                          struct slw_err *err);
+/* Points were added at `id` of the tail.  first: the run is unsettled from
+ * there; -1: it was settled.
+ * Cost   nothing or one insert; now and then the settling of a run */
+SLW_MUST_USE enum slw_rc track_unsettle(struct slw_tx *tx, int64_t run,
+                                        int64_t first, int64_t id,
+                                        struct slw_err *err);
+/* Enter what the run's last calls changed. */
+SLW_MUST_USE enum slw_rc track_settle(struct slw_tx *tx, int64_t run,
+                                      struct slw_err *err);
 
 /* How searches choose where to begin; constant but in tests. */
 struct track_search_limits {

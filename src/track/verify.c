@@ -1,5 +1,6 @@
 /* verify.c -- runs: what they logged belongs to a run, the newest value of a
- * metric is one of its points, and artifacts have their bytes. */
+ * metric is one of its points (of those that are settled: latest.c), and
+ * artifacts have their bytes. */
 #include "track/track_internal.h"
 
 #include "base/bytes.h"
@@ -30,6 +31,9 @@ static const char SQL_ORPHANS[] =
     " HAVING count(*) > 0 UNION ALL "
     "SELECT 0, 'inputs of ' || count(DISTINCT run) || ' runs'"
     " FROM track_input WHERE run NOT IN (SELECT number FROM track_run)"
+    " HAVING count(*) > 0 UNION ALL "
+    "SELECT 0, 'unsettled values of ' || count(*) || ' runs'"
+    " FROM track_unsettled WHERE run NOT IN (SELECT number FROM track_run)"
     " HAVING count(*) > 0";
 static const char SQL_NAMELESS[] =
     "SELECT 0, count(*) || ' metrics' FROM track_metric"
@@ -39,8 +43,10 @@ static const char SQL_NAMELESS[] =
     " UNION ALL SELECT 0, count(*) || ' tags' FROM track_tag"
     " WHERE key NOT IN (SELECT id FROM track_key) HAVING count(*) > 0";
 static const char SQL_POINTS[] =
-    "SELECT id / 16777216, points FROM track_point ORDER BY id";
-static const char SQL_SERIES[] = "SELECT run, points FROM track_series"
+    "SELECT p.id / 16777216, p.points, u.run IS NULL OR p.id < u.first"
+    " FROM track_point p LEFT JOIN track_unsettled u"
+    " ON u.run = p.id / 16777216 ORDER BY p.id";
+static const char SQL_SERIES[] = "SELECT run, points, 1 FROM track_series"
                                  " ORDER BY run, key, seq";
 static const char SQL_METRICS[] =
     "SELECT run, key, at_ms, step FROM track_metric ORDER BY run, key";
@@ -91,14 +97,16 @@ greatest_of(struct walk *w, int64_t key)
 }
 
 static void
-points_take(struct walk *w, struct slw_str points)
+points_take(struct walk *w, struct slw_str points, bool settled)
 {
+    w->point_count += (int64_t)(points.len / POINT_SIZE);
     if (points.len % POINT_SIZE)
         slw_verify_fault(w->v, ROOM, FIX,
                          "run number %lld has points of %zu bytes, no multiple "
                          "of %d",
                          (long long)w->run, points.len, POINT_SIZE);
-    for (size_t at = 0; at + POINT_SIZE <= points.len; at += POINT_SIZE) {
+    for (size_t at = 0; settled && at + POINT_SIZE <= points.len;
+         at += POINT_SIZE) {
         const uint8_t *p = (const uint8_t *)points.ptr + at;
         struct greatest *g = greatest_of(w, slw_get_u32(p));
         const int64_t at_ms = (int64_t)slw_get_u64(p + 12);
@@ -107,7 +115,6 @@ points_take(struct walk *w, struct slw_str points)
             g->step = step;
             g->at_ms = at_ms;
         }
-        w->point_count++;
     }
 }
 
@@ -162,7 +169,7 @@ points_check(struct slw_verify *v, struct slw_err *err)
         if (run != w.run && w.count)
             TRY(run_compare(&w, err));
         w.run = run;
-        points_take(&w, slw_col_blob(st, 1));
+        points_take(&w, slw_col_blob(st, 1), slw_col_i64(st, 2) != 0);
         TRY(slw_stmt_step(st, first ? &in_tail : &in_series, err));
     }
     if (w.count)

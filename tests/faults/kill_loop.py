@@ -618,6 +618,15 @@ class Life:
             "SELECT r.id, k.name, m.step, m.value FROM track_metric m"
             " JOIN track_run r ON r.number = m.run"
             " JOIN track_key k ON k.id = m.key")}
+        names = dict(self.rows("SELECT id, name FROM track_key"))
+        for run, points in self.rows(
+                "SELECT r.id, p.points FROM track_unsettled u"
+                " JOIN track_run r ON r.number = u.run JOIN track_point p"
+                " ON p.id >= u.first AND p.id < (u.run + 1) << 24"):
+            for key, value, _, step in struct.iter_unpack("<Idqq", points):
+                at = (run, names[key])
+                if metrics.get(at, (-1, None))[0] < step:
+                    metrics[at] = (step, value)
         params = {(r, k): v for r, k, v in self.rows(
             "SELECT r.id, k.name, p.value FROM track_param p"
             " JOIN track_run r ON r.number = p.run"

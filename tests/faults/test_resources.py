@@ -10,6 +10,7 @@ import pytest
 from conftest import BIN, ROOT, Server, Shops, eventually, shops_csv
 
 MEGABYTE = 1 << 20
+MLFLOW = "/api/2.0/mlflow/"
 
 
 @pytest.fixture
@@ -40,6 +41,12 @@ def test_a_full_disk_refuses_with_a_sentence_and_recovers(tmp_path,
         s.post("/api/v1/sources/sales", {"entity": "shop",
                                          "event_time": "day"}, "PUT")
         one = s.added("sales", shops_csv(days=50))
+        run = s.post(MLFLOW + "runs/create", {"experiment_id": "0"})[
+            "run"]["info"]["run_id"]
+        for step in range(3):
+            s.post(MLFLOW + "runs/log-metric", {
+                "run_id": run, "key": "loss", "value": 9 - step,
+                "timestamp": 5, "step": step})
         filler = small_disk / "filler"
         with open(filler, "wb") as f:
             try:
@@ -56,9 +63,17 @@ def test_a_full_disk_refuses_with_a_sentence_and_recovers(tmp_path,
                             {"event_time": "x" * 100000})
             assert answer.status in (200, 507, 500, 503), answer.text
         assert s.call("GET", "/health").status == 200
+        for _ in range(5):  # newest values are entered when somebody reads
+            answer = s.call("GET", MLFLOW + f"runs/get?run_id={run}")
+            assert answer.status == 200, answer.text
+            points = s.get(MLFLOW + "metrics/get-history?metric_key=loss"
+                           f"&run_id={run}")["metrics"]
+            assert [p["value"] for p in points] == [9, 8, 7]
         assert s.get("/api/v1/datasets/sales")["versions"][0]["hash"] == \
             one["hash"]
         filler.unlink()
+        newest = s.get(MLFLOW + f"runs/get?run_id={run}")["run"]["data"]
+        assert [m["value"] for m in newest["metrics"]] == [7]
         two = s.added("sales", shops_csv(days=60))
         assert two["version"] == 2
         assert s.get("/api/v1/events/verify")["whole"] is True

@@ -46,6 +46,7 @@ def whole(tmp_path_factory):
             s.post("/api/2.0/mlflow/runs/log-metric", {
                 "run_id": run["run_id"], "key": "m", "value": step,
                 "timestamp": 5, "step": step})
+        s.get(f"/api/2.0/mlflow/runs/get?run_id={run['run_id']}")
         path = run["artifact_uri"].split(":/")[1].lstrip("/")
         answer = s.call("PUT", "/api/2.0/mlflow-artifacts/artifacts/"
                         f"{path}/notes.bin", os.urandom(300000))

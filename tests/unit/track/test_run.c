@@ -67,7 +67,7 @@ read_run(struct fixture *f, struct slw_str run)
     struct slw_err err;
     struct slw_run_full full;
     SLW_AUTO(slw_tx, tx);
-    assert_ok(slw_tx_read(&tx, f->store, &err), err);
+    assert_ok(slw_track_read(&tx, f->store, &err), err);
     assert_ok(slw_track_run_full(&tx, run, &f->arena, &full, &err), err);
     return full;
 }
@@ -131,7 +131,7 @@ history_is_sorted_and_without_repeats(void **state)
     struct slw_metric *points = NULL;
     size_t count = 0;
     SLW_AUTO(slw_tx, tx);
-    assert_ok(slw_tx_read(&tx, f->store, &err), err);
+    assert_ok(slw_track_read(&tx, f->store, &err), err);
     assert_ok(slw_track_history(&tx, run, SLW_STR("m"), &f->arena, &points,
                                 &count, &err),
               err);
@@ -165,7 +165,7 @@ a_search_driven_by_a_param_equals_a_walk(void **state)
     struct slw_run_full *found[2];
     size_t count[2];
     SLW_AUTO(slw_tx, tx);
-    assert_ok(slw_tx_read(&tx, f->store, &err), err);
+    assert_ok(slw_track_read(&tx, f->store, &err), err);
     for (size_t i = 0; i < 2; i++) {
         const int64_t experiment = 0;
         bool more = false;
@@ -336,7 +336,7 @@ a_run_is_found_by_id_beginning_and_name(void **state)
     const struct slw_str refs[] = {id, {id.ptr, 8}, {id.ptr, 4}, name};
     {
         SLW_AUTO(slw_tx, tx);
-        assert_ok(slw_tx_read(&tx, f->store, &err), err);
+        assert_ok(slw_track_read(&tx, f->store, &err), err);
         for (size_t i = 0; i < ARRAY_LEN(refs); i++) {
             assert_ok(slw_track_run_find(&tx, refs[i], &f->arena, &found, &err),
                       err);

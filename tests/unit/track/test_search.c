@@ -135,7 +135,7 @@ search(struct fixture *f, const struct slw_track_query *q, int64_t driver_max,
     size_t count = 0;
     const struct track_search_limits usual = track_search_limits;
     SLW_AUTO(slw_tx, tx);
-    assert_ok(slw_tx_read(&tx, f->store, &err), err);
+    assert_ok(slw_track_read(&tx, f->store, &err), err);
     track_search_limits =
         (struct track_search_limits){driver_max, count_max, walk_max};
     assert_ok(slw_track_run_search(&tx, q, &f->arena, out, &count, more, &err),
@@ -194,7 +194,7 @@ pages_leave_out_what_was_made_meanwhile(void **state)
     const size_t count = search(f, &q, 0, 0, 1000, &whole, &more);
     {
         SLW_AUTO(slw_tx, tx);
-        assert_ok(slw_tx_read(&tx, f->store, &err), err);
+        assert_ok(slw_track_read(&tx, f->store, &err), err);
         assert_ok(slw_track_run_newest(&tx, &q.newest, &err), err);
     }
     slw_rng_init(&rng, 3);
