@@ -4,13 +4,17 @@
  * The planner is not trusted with the one choice that matters: where to begin.
  * 1. A clause that few runs satisfy (a param or tag that equals a value, a
  *    metric in a range) drives the query: CROSS JOIN fixes the order.
- * 2. Else the runs are walked in the order asked for, but only the first
- *    WALK_MAX of it; usually they fill the page.
- * 3. Else the smallest of the sets of 1, however large, or all runs. */
+ * 2. Else the runs are walked in the order asked for, but only its beginning:
+ *    usually that fills the page.
+ * What is few, and how long a beginning, is first measured by the page, then
+ * generous; in the end it is the smallest set of 1, or all runs. */
 #include "track/track_internal.h"
 
-struct track_search_limits track_search_limits = {
-    .driver_max = 20000, .driver_count_max = 200000, .walk_max = 20000};
+struct track_search_limits track_search_limits = {.driver_pages = 8,
+                                                  .walk_pages = 50,
+                                                  .driver_max = 20000,
+                                                  .walk_max = 20000,
+                                                  .driver_count_max = 200000};
 
 static const char SQL_RUN[] =
     "SELECT " TRACK_RUN_COLUMNS " FROM track_run r WHERE r.number = ?1";
@@ -49,7 +53,7 @@ static const struct attribute {
     {"experiment_id", "r.experiment_id", true, false, false},
 };
 
-/* The rows of the order's beginning, for step 2. */
+/* What the order's beginning is taken from. */
 enum walk_kind { WALK_NONE, WALK_START, WALK_METRIC };
 
 struct plan {
@@ -61,6 +65,7 @@ struct plan {
     const struct slw_filter_clause *driver; /* NULL: walk the runs */
     int64_t driver_count;                   /* runs it leaves, or a bound */
     enum walk_kind walk;
+    bool has_edge;     /* there is more behind the beginning: */
     double edge_value; /* only what stands strictly before it */
     int64_t edge_ms;
 };
@@ -186,9 +191,9 @@ driver_pick(struct plan *p, int64_t count_max, struct slw_err *err)
 }
 
 static enum slw_rc
-start_edge(struct plan *p, const struct slw_track_query *q, struct slw_err *err)
+start_edge(struct plan *p, const struct slw_track_query *q, int64_t most,
+           struct slw_err *err)
 {
-    bool row = false;
     SLW_AUTO(slw_stmt, st);
     if (q->every_experiment || q->experiment_count != 1 ||
         q->view == SLW_VIEW_ALL)
@@ -196,30 +201,27 @@ start_edge(struct plan *p, const struct slw_track_query *q, struct slw_err *err)
     TRY(slw_stmt_prepare(&st, p->tx, SQL_START_EDGE, err));
     slw_stmt_i64(&st, 1, q->experiment_ids[0]);
     slw_stmt_i64(&st, 2, q->view == SLW_VIEW_DELETED);
-    slw_stmt_i64(&st, 3, track_search_limits.walk_max);
-    TRY(slw_stmt_step(&st, &row, err));
-    if (row) {
-        p->walk = WALK_START;
-        p->edge_ms = slw_col_i64(&st, 0);
-    }
+    slw_stmt_i64(&st, 3, most);
+    TRY(slw_stmt_step(&st, &p->has_edge, err));
+    p->walk = WALK_START;
+    p->edge_ms = p->has_edge ? slw_col_i64(&st, 0) : 0;
     return SLW_OK;
 }
 
-/* Where the beginning of the order ends, if it has one that an index knows and
- * there is more behind it. */
+/* The beginning of the order, if an index knows it: at most so many rows, and
+ * where it ends if there is more behind it. */
 static enum slw_rc
-walk_pick(struct plan *p, const struct slw_track_query *q, struct slw_err *err)
+walk_pick(struct plan *p, const struct slw_track_query *q, int64_t most,
+          struct slw_err *err)
 {
     enum track_entity entity = TRACK_ATTRIBUTE;
     int64_t key = -1;
-    bool row = false;
     const struct slw_order *o = p->order_count ? &p->orders[0] : NULL;
-    p->walk = WALK_NONE;
     if (o)
         TRY(track_entity_of(o->entity, &entity, err));
     if (!o || (entity == TRACK_ATTRIBUTE && o->descending &&
                strcmp(attribute_find(o->key)->column, "r.start_ms") == 0))
-        return start_edge(p, q, err);
+        return start_edge(p, q, most, err);
     if (entity != TRACK_METRIC)
         return SLW_OK;
     SLW_AUTO(slw_stmt, st);
@@ -227,12 +229,10 @@ walk_pick(struct plan *p, const struct slw_track_query *q, struct slw_err *err)
     TRY(slw_stmt_prepare(&st, p->tx,
                          o->descending ? SQL_HIGH_EDGE : SQL_LOW_EDGE, err));
     slw_stmt_i64(&st, 1, key);
-    slw_stmt_i64(&st, 2, track_search_limits.walk_max);
-    TRY(slw_stmt_step(&st, &row, err));
-    if (row) {
-        p->walk = WALK_METRIC;
-        p->edge_value = slw_col_f64(&st, 0);
-    }
+    slw_stmt_i64(&st, 2, most);
+    TRY(slw_stmt_step(&st, &p->has_edge, err));
+    p->walk = WALK_METRIC;
+    p->edge_value = p->has_edge ? slw_col_f64(&st, 0) : 0;
     return SLW_OK;
 }
 
@@ -443,16 +443,18 @@ static enum slw_rc
 add_walk(struct plan *p, struct slw_err *err)
 {
     int64_t key = -1;
-    if (p->walk == WALK_START) {
+    if (p->walk == WALK_START && p->has_edge) {
         slw_sql_add(&p->sql, " AND r.start_ms > ");
         slw_sql_i64(&p->sql, p->edge_ms);
     } else if (p->walk == WALK_METRIC) {
         TRY(track_key_find(p->tx, p->orders[0].key, &key, err));
         slw_sql_add(&p->sql, " AND o0.key = ");
         slw_sql_i64(&p->sql, key);
-        slw_sql_add(&p->sql, p->orders[0].descending ? " AND o0.value > "
-                                                     : " AND o0.value < ");
-        slw_sql_f64(&p->sql, p->edge_value);
+        slw_sql_add(&p->sql, !p->has_edge ? " AND o0.value IS NOT NULL"
+                             : p->orders[0].descending ? " AND o0.value > "
+                                                       : " AND o0.value < ");
+        if (p->has_edge)
+            slw_sql_f64(&p->sql, p->edge_value);
     }
     return SLW_OK;
 }
@@ -480,19 +482,27 @@ build_set(struct plan *p, const struct slw_track_query *q, bool ordered,
     add_scope(p, q);
     TRY(add_driver(p, err));
     TRY(add_walk(p, err));
-    for (size_t i = 0; i < p->filter.count; i++) {
-        const struct slw_filter_clause *c = &p->filter.clauses[i];
-        if (c != p->driver)
-            TRY(slw_filter_place(add_clause(p, c, err), c->at, err));
+    for (size_t i = 0; i < 2 * p->filter.count; i++) {
+        const struct slw_filter_clause *c =
+            &p->filter.clauses[i % p->filter.count];
+        const bool first = i < p->filter.count; /* one value: refuses most */
+        if (c != p->driver && (c->op == SLW_OP_EQ) == first)
+            TRY(add_clause(p, c, err));
     }
     return SLW_OK;
+}
+
+static void
+sql_begin(struct plan *p)
+{
+    slw_buf_clear(&p->sql.text);
+    p->sql.bind_count = 0;
 }
 
 static enum slw_rc
 build(struct plan *p, const struct slw_track_query *q, struct slw_err *err)
 {
-    slw_buf_clear(&p->sql.text);
-    p->sql.bind_count = 0;
+    sql_begin(p);
     slw_sql_add(&p->sql, "SELECT r.number");
     TRY(build_set(p, q, true, err));
     TRY(add_order(p, err));
@@ -526,23 +536,36 @@ fetch_numbers(struct plan *p, size_t limit, struct slw_arena *a, int64_t **out,
     return SLW_OK;
 }
 
-/* The page by the cheapest of the three ways. */
+/* The page by the cheapest way: each time with more patience. */
 static enum slw_rc
 find(struct plan *p, const struct slw_track_query *q, struct slw_arena *a,
      int64_t **out, size_t *out_count, bool *out_more, struct slw_err *err)
 {
-    p->walk = WALK_NONE;
-    TRY(driver_pick(p, track_search_limits.driver_max + 1, err));
-    if (!p->driver)
-        TRY(walk_pick(p, q, err));
-    TRY(build(p, q, err));
-    TRY(fetch_numbers(p, q->limit, a, out, out_count, out_more, err));
-    if (p->walk == WALK_NONE || *out_more)
-        return SLW_OK;
-    p->walk = WALK_NONE; /* it did not fill the page */
-    TRY(driver_pick(p, track_search_limits.driver_count_max + 1, err));
-    TRY(build(p, q, err));
-    return fetch_numbers(p, q->limit, a, out, out_count, out_more, err);
+    const struct track_search_limits *l = &track_search_limits;
+    const int64_t page = (int64_t)(q->offset + q->limit);
+    const struct {
+        int64_t driver, walk;
+    } most[] = {{page * l->driver_pages, page * l->walk_pages},
+                {l->driver_max, l->walk_max},
+                {l->driver_count_max, 0}};
+    const size_t last = SLW_ARRAY_LEN(most) - 1;
+    for (size_t i = most[0].walk < l->walk_max ? 0 : 1;;) {
+        p->walk = WALK_NONE;
+        TRY(driver_pick(p, most[i].driver + 1, err));
+        if (!p->driver && i < last) {
+            TRY(walk_pick(p, q, most[i].walk, err));
+            if (p->walk == WALK_NONE) {
+                i++;
+                continue;
+            }
+        }
+        TRY(build(p, q, err));
+        TRY(fetch_numbers(p, q->limit, a, out, out_count, out_more, err));
+        if (*out_more || p->walk == WALK_NONE ||
+            (p->walk == WALK_START && !p->has_edge))
+            return SLW_OK;
+        i = p->has_edge ? i + 1 : last;
+    }
 }
 
 /* The runs' own rows. */
@@ -574,7 +597,11 @@ plan_make(struct plan *p, struct slw_tx *tx, const struct slw_track_query *q,
     p->tx = tx;
     slw_sql_init(&p->sql, a);
     TRY(slw_filter_parse(q->filter, a, &p->filter, err));
-    return orders_parse(p, q, a, err);
+    TRY(orders_parse(p, q, a, err));
+    for (size_t i = 0; i < p->filter.count; i++) /* the first mistake is told */
+        TRY(slw_filter_place(add_clause(p, &p->filter.clauses[i], err),
+                             p->filter.clauses[i].at, err));
+    return SLW_OK;
 }
 
 enum slw_rc
@@ -684,6 +711,7 @@ count_all(struct plan *p, const struct slw_track_query *q, int64_t *out,
     bool row = false;
     SLW_AUTO(slw_stmt, st);
     TRY(driver_pick(p, track_search_limits.driver_count_max + 1, err));
+    sql_begin(p);
     slw_sql_add(&p->sql, "SELECT count(*)");
     TRY(build_set(p, q, false, err));
     TRY(slw_sql_prepare(&p->sql, p->tx, &st, err));

@@ -59,9 +59,12 @@ SLW_MUST_USE enum slw_rc track_settle(struct slw_tx *tx, int64_t run,
 
 /* How searches choose where to begin; constant but in tests. */
 struct track_search_limits {
-    int64_t driver_max;       /* rows of a driver that is taken at once */
-    int64_t driver_count_max; /* no set is counted further */
-    int64_t walk_max;         /* rows of an order's beginning */
+    /* First: a driver of so many pages, an order's beginning of so many. */
+    int64_t driver_pages, walk_pages;
+    /* Then: so many rows of either. */
+    int64_t driver_max, walk_max;
+    /* Last: the smallest driver of so many rows, or all runs. */
+    int64_t driver_count_max;
 };
 extern struct track_search_limits track_search_limits;
 

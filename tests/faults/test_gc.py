@@ -116,7 +116,7 @@ def test_a_deleted_experiment_gives_its_bytes_back(server):
         "GET", f"{API}experiments/get?experiment_id={gone}").status == 404
     assert server.call("GET", f"{API}runs/get?run_id={b['run_id']}"
                        ).status == 404
-    for table in ("track_run", "track_point", "track_unsettled", "track_param",
+    for table in ("track_run", "track_point", "track_metric", "track_param",
                   "track_input", "track_dataset"):
         assert rows(server.data, table) == 1, table
     assert rows(server.data, "track_model") == 0

@@ -126,18 +126,19 @@ query(struct slw_rng *rng, struct slw_arena *a)
     return q;
 }
 
+static const struct track_search_limits WALK_ALL = {0, 1000, 0, 1000, 0},
+                                        WALK_SOME = {0, 1000, 0, 50, 0};
+
 static size_t
-search(struct fixture *f, const struct slw_track_query *q, int64_t driver_max,
-       int64_t count_max, int64_t walk_max, struct slw_run_full **out,
-       bool *more)
+search(struct fixture *f, const struct slw_track_query *q,
+       struct track_search_limits limits, struct slw_run_full **out, bool *more)
 {
     struct slw_err err;
     size_t count = 0;
     const struct track_search_limits usual = track_search_limits;
     SLW_AUTO(slw_tx, tx);
     assert_ok(slw_track_read(&tx, f->store, &err), err);
-    track_search_limits =
-        (struct track_search_limits){driver_max, count_max, walk_max};
+    track_search_limits = limits;
     assert_ok(slw_track_run_search(&tx, q, &f->arena, out, &count, more, &err),
               err);
     track_search_limits = usual;
@@ -149,26 +150,25 @@ every_way_to_begin_finds_the_same(void **state)
 {
     struct fixture *f = *state;
     struct slw_rng rng;
-    static const int64_t limits[][3] = {/* driver, its count, walk */
-                                        {1000, 1000, 1000},
-                                        {0, 0, 20},
-                                        {0, 1000, 3},
-                                        {12, 40, 60},
-                                        {0, 1000, 100}};
+    static const struct track_search_limits limits[] = {
+        /* pages of a driver, of a beginning; rows of them; the last driver */
+        {0, 1000, 1000, 1000, 1000}, {0, 1000, 0, 20, 0},
+        {0, 1000, 0, 3, 1000},       {0, 1000, 12, 60, 40},
+        {0, 1000, 0, 100, 1000},     {1, 1, 1000, 1000, 1000},
+        {0, 1, 20, 100, 50},         {2, 4, 0, 900, 0},
+        {0, 2, 0, 40, 1000}};
     slw_rng_init(&rng, 11);
     size_t found = 0;
     for (int i = 0; i < QUERIES; i++) {
         const struct slw_track_query q = query(&rng, &f->arena);
         struct slw_run_full *want = NULL;
         bool want_more = false;
-        const size_t want_count =
-            search(f, &q, 0, 0, 1000, &want, &want_more); /* all runs */
+        const size_t want_count = search(f, &q, WALK_ALL, &want, &want_more);
         found += want_count;
         for (size_t k = 0; k < SLW_ARRAY_LEN(limits); k++) {
             struct slw_run_full *got = NULL;
             bool more = false;
-            const size_t count = search(f, &q, limits[k][0], limits[k][1],
-                                        limits[k][2], &got, &more);
+            const size_t count = search(f, &q, limits[k], &got, &more);
             assert_int_equal(count, want_count);
             assert_int_equal(more, want_more);
             for (size_t n = 0; n < count; n++)
@@ -191,7 +191,7 @@ pages_leave_out_what_was_made_meanwhile(void **state)
                                 .filter = SLW_STR(""),
                                 .limit = 1000};
     bool more = false;
-    const size_t count = search(f, &q, 0, 0, 1000, &whole, &more);
+    const size_t count = search(f, &q, WALK_ALL, &whole, &more);
     {
         SLW_AUTO(slw_tx, tx);
         assert_ok(slw_track_read(&tx, f->store, &err), err);
@@ -200,7 +200,7 @@ pages_leave_out_what_was_made_meanwhile(void **state)
     slw_rng_init(&rng, 3);
     q.limit = 25;
     for (q.offset = 0; q.offset < count; q.offset += q.limit) {
-        const size_t n = search(f, &q, 0, 0, 50, &page, &more);
+        const size_t n = search(f, &q, WALK_SOME, &page, &more);
         assert_int_equal(n, count - q.offset < q.limit ? count - q.offset
                                                        : q.limit);
         for (size_t i = 0; i < n; i++)
