@@ -2,8 +2,9 @@
  * statements, and what SQLite's failures mean to us.
  *
  * The cache is keyed by the address of the SQL text, which is of static
- * life.  A statement that is asked for while it is in use (a query inside
- * the loop over the same query) is prepared a second time, uncached. */
+ * life; a few statements made at run time are kept by their words.  A
+ * statement that is asked for while it is in use (a query inside the loop over
+ * the same query) is prepared a second time, uncached. */
 #include "store/store_internal.h"
 
 #include <errno.h>
@@ -222,6 +223,8 @@ store_conn_free(struct store_conn *c)
         return;
     for (size_t i = 0; i < c->cache_count; i++)
         (void)sqlite3_finalize(c->cache[i].stmt);
+    for (size_t i = 0; i < STORE_TEXT_MAX; i++)
+        (void)sqlite3_finalize(c->texts[i].stmt);
     (void)sqlite3_close_v2(c->db);
     slw_free(c->cache);
     slw_free(c->cache_sql);
@@ -351,6 +354,25 @@ slw_stmt_prepare(struct slw_stmt *st, struct slw_tx *tx, const char *sql,
     return SLW_OK;
 }
 
+/* The place of a statement made at run time: the one that holds it, if it is
+ * free, or the one not used for longest; NULL where it cannot be kept. */
+static struct store_cached *
+text_place(struct store_conn *c, struct slw_str sql, bool *out_found)
+{
+    struct store_cached *oldest = NULL;
+    *out_found = false;
+    for (size_t i = 0; i < STORE_TEXT_MAX; i++) {
+        struct store_cached *t = &c->texts[i];
+        *out_found =
+            t->stmt && slw_str_eq(slw_str_of(sqlite3_sql(t->stmt)), sql);
+        if (*out_found)
+            return t->in_use ? NULL : t;
+        if (!t->in_use && (!oldest || t->used_at < oldest->used_at))
+            oldest = t;
+    }
+    return oldest;
+}
+
 enum slw_rc
 slw_stmt_prepare_text(struct slw_stmt *st, struct slw_tx *tx,
                       struct slw_str sql, struct slw_err *err)
@@ -358,11 +380,37 @@ slw_stmt_prepare_text(struct slw_stmt *st, struct slw_tx *tx,
     SLW_ASSERT(tx->db);
     slw_stmt_done(st);
     struct store_conn *c = tx->db;
-    sqlite3_stmt *stmt = NULL;
-    TRY(compile(c, sql.ptr, sql.len, 0, &stmt, err));
+    bool found = false;
+    struct store_cached *kept = text_place(c, sql, &found);
+    sqlite3_stmt *stmt = kept && found ? kept->stmt : NULL;
+    if (!stmt)
+        TRY(compile(c, sql.ptr, sql.len, 0, &stmt, err));
+    if (kept) {
+        if (!found)
+            (void)sqlite3_finalize(kept->stmt);
+        *kept = (struct store_cached){stmt, ++c->uses, true};
+    }
     c->live_count++;
     *st = (struct slw_stmt){stmt, tx, NULL, SQLITE_OK};
     return SLW_OK;
+}
+
+/* Free a kept statement for its next user. */
+static void
+give_back(struct store_cached *kept)
+{
+    (void)sqlite3_reset(kept->stmt);
+    (void)sqlite3_clear_bindings(kept->stmt);
+    kept->in_use = false;
+}
+
+static struct store_cached *
+text_find(struct store_conn *c, const sqlite3_stmt *stmt)
+{
+    for (size_t i = 0; i < STORE_TEXT_MAX; i++)
+        if (c->texts[i].stmt == stmt)
+            return &c->texts[i];
+    return NULL;
 }
 
 void
@@ -379,30 +427,25 @@ slw_stmt_done(struct slw_stmt *st)
     if (!c)
         return;
     c->live_count--;
-    if (!sql) {
+    const size_t at = sql ? cache_find(c, sql) : 0;
+    SLW_ASSERT(!sql || at < c->cache_count);
+    struct store_cached *kept = sql ? &c->cache[at] : text_find(c, stmt);
+    if (kept)
+        give_back(kept);
+    else
         (void)sqlite3_finalize(stmt);
-        return;
-    }
-    (void)sqlite3_reset(stmt);
-    (void)sqlite3_clear_bindings(stmt);
-    const size_t at = cache_find(c, sql);
-    SLW_ASSERT(at < c->cache_count);
-    c->cache[at].in_use = false;
 }
 
-/* Free a kept statement for its next user; false: it is not a kept one. */
+/* false: it is not a kept one. */
 static bool
 take_back(struct store_conn *c, sqlite3_stmt *stmt)
 {
-    for (size_t i = 0; i < c->cache_count; i++) {
-        if (c->cache[i].stmt != stmt)
-            continue;
-        (void)sqlite3_reset(stmt);
-        (void)sqlite3_clear_bindings(stmt);
-        c->cache[i].in_use = false;
-        return true;
-    }
-    return false;
+    struct store_cached *kept = text_find(c, stmt);
+    for (size_t i = 0; i < c->cache_count && !kept; i++)
+        kept = c->cache[i].stmt == stmt ? &c->cache[i] : NULL;
+    if (kept)
+        give_back(kept);
+    return kept;
 }
 
 void

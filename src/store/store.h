@@ -72,7 +72,8 @@ struct slw_stmt {
 SLW_MUST_USE enum slw_rc slw_stmt_prepare(struct slw_stmt *st,
                                           struct slw_tx *tx, const char *sql,
                                           struct slw_err *err);
-/* SQL built at run time (search filters): not cached. */
+/* SQL built at run time (search filters): the last few are kept by their
+ * words, so bind values, do not write them into the text. */
 SLW_MUST_USE enum slw_rc slw_stmt_prepare_text(struct slw_stmt *st,
                                                struct slw_tx *tx,
                                                struct slw_str sql,

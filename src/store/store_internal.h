@@ -20,6 +20,8 @@
 /* Prepared statements kept: the writer's, a reader's. */
 #define STORE_WRITER_STMT_MAX 256
 #define STORE_READER_STMT_MAX 64
+/* And of those made at run time: what two kinds of search need. */
+#define STORE_TEXT_MAX 8
 /* "SLWP": marks the file as ours. */
 #define STORE_APPLICATION_ID 0x534c5750
 /* A database left by a killed server is checked at start up to this size. */
@@ -53,6 +55,7 @@ struct store_conn {
     struct store_cached *cache;
     size_t cache_count;
     size_t cache_max;
+    struct store_cached texts[STORE_TEXT_MAX]; /* made at run time */
     uint64_t uses;
     size_t live_count; /* statements prepared and not done */
     int64_t busy_since_ns;

@@ -429,6 +429,37 @@ the_same_query_may_run_inside_itself(void **state)
     slw_store_close(s);
 }
 
+/* Texts made at run time: more than are kept, in turns, one in use twice. */
+static void
+a_text_gives_its_own_rows_however_often_it_is_asked(void **state)
+{
+    char dir[256];
+    slw_test_dir(dir);
+    struct slw_store *s = open_server(dir);
+    struct slw_err err;
+    SLW_AUTO(slw_tx, tx);
+    assert_ok(slw_tx_read(&tx, s, &err), err);
+    for (int i = 0; i < 300; i++) {
+        bool row = false;
+        char sql[64];
+        (void)snprintf(sql, sizeof(sql), "SELECT ?1 * %d", i % 19 % 11);
+        SLW_AUTO(slw_stmt, outer);
+        SLW_AUTO(slw_stmt, inner);
+        assert_ok(slw_stmt_prepare_text(&outer, &tx, slw_str_of(sql), &err),
+                  err);
+        slw_stmt_i64(&outer, 1, i);
+        assert_ok(slw_stmt_step(&outer, &row, &err), err);
+        assert_int_equal(slw_col_i64(&outer, 0), i * (i % 19 % 11));
+        assert_ok(slw_stmt_prepare_text(&inner, &tx, slw_str_of(sql), &err),
+                  err);
+        assert_ok(slw_stmt_step(&inner, &row, &err), err);
+        assert_true(slw_col_null(&inner, 0)); /* bound by nobody */
+        assert_int_equal(slw_col_i64(&outer, 0), i * (i % 19 % 11));
+    }
+    slw_tx_done(&tx);
+    slw_store_close(s);
+}
+
 static void
 values_come_back_as_they_were_bound(void **state)
 {
@@ -595,6 +626,7 @@ main(void)
         cmocka_unit_test(a_snapshot_does_not_see_later_commits),
         cmocka_unit_test(a_statement_that_outlives_its_transaction_is_harmless),
         cmocka_unit_test(the_same_query_may_run_inside_itself),
+        cmocka_unit_test(a_text_gives_its_own_rows_however_often_it_is_asked),
         cmocka_unit_test(values_come_back_as_they_were_bound),
         cmocka_unit_test(a_broken_rule_is_a_conflict_and_a_reader_cannot_write),
         cmocka_unit_test(the_cache_of_statements_forgets_the_oldest),
