@@ -1,6 +1,11 @@
 /* buf.c -- the growing buffer: doubling up to its limit, then a flag. */
 #include "base/buf.h"
 
+#include <sys/mman.h>
+
+#define HUGE_PAGE ((size_t)2 << 20)
+#define HUGE_MIN (2 * HUGE_PAGE)
+
 void
 slw_buf_init(struct slw_buf *b, size_t limit_size)
 {
@@ -64,6 +69,32 @@ base_buf_add_more(struct slw_buf *b, const void *bytes, size_t len)
         memcpy(b->ptr + b->len, bytes, len);
     b->len += len;
     b->ptr[b->len] = '\0';
+}
+
+void
+slw_buf_reserve(struct slw_buf *b, size_t len)
+{
+    if (b->ptr || len < HUGE_MIN || len > limit_of(b))
+        return;
+    const size_t cap = (len + HUGE_PAGE) & ~(HUGE_PAGE - 1);
+    char *ptr = aligned_alloc(HUGE_PAGE, cap);
+    if (!ptr)
+        return;
+    (void)madvise(ptr, cap, MADV_HUGEPAGE); /* or ordinary ones */
+    ptr[0] = '\0';
+    b->ptr = ptr;
+    b->cap = cap;
+}
+
+void *
+slw_buf_room(struct slw_buf *b, size_t len)
+{
+    if (!room_make(b, len))
+        return NULL;
+    char *at = b->ptr + b->len;
+    b->len += len;
+    b->ptr[b->len] = '\0';
+    return at;
 }
 
 void

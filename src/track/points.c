@@ -361,11 +361,9 @@ piece_points(struct slw_tx *tx, const struct piece *p, struct slw_buf *out,
         return slw_fail(err, SLW_CORRUPT,
                         "row %lld of track_series has %zu bytes for %zu points",
                         (long long)p->id, blob.len, p->count);
-    for (size_t i = 0; i < p->count; i++) {
-        struct slw_point point;
-        unpack((const uint8_t *)blob.ptr + i * TRACK_POINT_SIZE, &point);
-        slw_buf_add(out, &point, sizeof(point));
-    }
+    struct slw_point *to = slw_buf_room(out, p->count * sizeof(*to));
+    for (size_t i = 0; to && i < p->count; i++)
+        unpack((const uint8_t *)blob.ptr + i * TRACK_POINT_SIZE, &to[i]);
     return slw_buf_check(out, err);
 }
 
@@ -425,6 +423,8 @@ track_points_read(struct slw_tx *tx, int64_t run, int64_t key, size_t offset,
     }
     if (count && tail_count)
         in_order = in_order && is_behind(&pieces[count - 1].last, last);
+    if (!in_order || limit >= total)
+        slw_buf_reserve(out, total * sizeof(struct slw_point));
     size_t skipped = 0; /* points of pieces before the page */
     for (size_t i = 0, at = 0; i < count; at += pieces[i++].count) {
         if (in_order && at + pieces[i].count <= offset)

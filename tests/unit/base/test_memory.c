@@ -170,6 +170,35 @@ buffer_over_its_limit_is_a_state_reported_once(void **state)
     assert_fails(slw_buf_check(&b, &err), SLW_LIMIT, err, "10 bytes");
 }
 
+static void
+buffer_gives_room_that_does_not_move_when_reserved(void **state)
+{
+    struct slw_err err;
+    const size_t size = (size_t)5 << 20;
+    SLW_AUTO(slw_buf, b);
+    slw_buf_init(&b, 2 * size);
+    slw_buf_reserve(&b, size);
+    assert_int_equal(slw_buf_view(&b).len, 0);
+    char *first = slw_buf_room(&b, 1);
+    assert_non_null(first);
+    memset(first, 'a', 1);
+    for (size_t i = 1; i < size; i += 64) {
+        char *at = slw_buf_room(&b, size - i < 64 ? size - i : 64);
+        assert_ptr_equal(at, first + i);
+        memset(at, 'b', size - i < 64 ? size - i : 64);
+    }
+    assert_ptr_equal(b.ptr, first);
+    assert_int_equal(b.len, size);
+    assert_int_equal(b.ptr[size], '\0');
+    slw_buf_reserve(&b, 2 * size); /* too late: it has bytes */
+    for (int i = 0; i < 5; i++)    /* beyond what was reserved it moves */
+        assert_non_null(slw_buf_room(&b, 1 << 20));
+    assert_int_equal(b.ptr[0], 'a');
+    assert_int_equal(b.ptr[size - 1], 'b');
+    assert_null(slw_buf_room(&b, 1));
+    assert_fails(slw_buf_check(&b, &err), SLW_LIMIT, err, "bytes");
+}
+
 int
 main(void)
 {
@@ -182,6 +211,7 @@ main(void)
         cmocka_unit_test(an_array_in_an_arena_grows_and_keeps_its_items),
         cmocka_unit_test(buffer_grows_and_always_ends_in_nul),
         cmocka_unit_test(buffer_over_its_limit_is_a_state_reported_once),
+        cmocka_unit_test(buffer_gives_room_that_does_not_move_when_reserved),
     };
     return cmocka_run_group_tests_name("base/memory", tests, NULL, NULL);
 }
