@@ -134,6 +134,8 @@ train_record_begin(struct train_search *s, struct slw_err *err)
         {SLW_STR("slipway.job"), job_text(s)},
     };
     struct slw_run run;
+    struct slw_str ours;
+    struct slw_err elsewhere;
     SLW_AUTO(slw_tx, tx);
     TRY(slw_tx_begin(&tx, s->ctx->store, err));
     TRY(slw_track_experiment_ensure(&tx, s->ctx->now_ms, s->def.name,
@@ -142,6 +144,13 @@ train_record_begin(struct train_search *s, struct slw_err *err)
     TRY(slw_track_run_create(&tx, s->ctx->now_ms, s->experiment_id, name,
                              SLW_STR("slipway"), tags, SLW_ARRAY_LEN(tags), a,
                              &run, err));
+    if (slw_track_artifact_root(run.artifact_uri, &ours, &elsewhere) != SLW_OK)
+        return slw_fail(
+            err, SLW_INVALID,
+            "experiment '%.*s' keeps its artifacts at '%.*s', where "
+            "training jobs cannot write; rename it, so that "
+            "training makes its own",
+            SLW_FMT(s->def.name), SLW_FMT(run.artifact_uri));
     s->parent_id = run.id;
     TRY(parent_log(s, &tx, err));
     TRY(inputs_log(s, &tx, err));

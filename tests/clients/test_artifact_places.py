@@ -15,7 +15,7 @@ import pytest
 import requests
 
 import mlflow
-from conftest import Server, eventually
+from conftest import SHOPS_YAML, Server, Shops, eventually, shops_csv
 from mlflow import MlflowClient
 
 API = "/api/2.0/mlflow/"
@@ -271,6 +271,18 @@ def test_clients_write_to_the_default_artifact_root(tmp_path):
 
 def keys(bucket):
     return {o.key for o in bucket.objects.all()}
+
+
+def test_training_refuses_at_once_where_it_cannot_write(tmp_path):
+    with Shops(tmp_path, "--default-artifact-root", str(tmp_path / "root")) as s:
+        s.applied(SHOPS_YAML)
+        s.added("sales", shops_csv())
+        there = s.post(API + "experiments/create", {"name": "next-amount"})
+        row = s.job(s.post("/api/v1/models/next-amount/train", {})["job"])
+        assert row["state"] == "failed", row
+        assert "keeps its artifacts at" in row["error"]["message"], row
+        s.post(API + "experiments/update", {**there, "new_name": "other"})
+        s.train()
 
 
 def test_a_bucket_holds_plain_objects(tmp_path, bucket):
