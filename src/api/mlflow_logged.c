@@ -212,16 +212,22 @@ read_orders(struct mlf_in *in, struct slw_track_query *q, struct slw_err *err)
     size_t count = slw_json_len(array);
     struct slw_str *orders =
         SLW_ARENA_NEW(in->req->arena, struct slw_str, count + 1);
+    struct slw_kv *datasets =
+        SLW_ARENA_NEW(in->req->arena, struct slw_kv, count + 1);
     for (size_t i = 0; i < count; i++) {
         const struct json_t *o = slw_json_at(array, i);
         struct slw_str field = {0};
+        datasets[i] = (struct slw_kv){{"", 0}, {"", 0}};
         bool ascending = true;
         TRY(slw_json_need_str(o, "field_name", &field, err));
         TRY(slw_json_opt_bool(o, "ascending", &ascending, err));
+        TRY(slw_json_opt_str(o, "dataset_name", &datasets[i].key, err));
+        TRY(slw_json_opt_str(o, "dataset_digest", &datasets[i].value, err));
         orders[i] = slw_arena_printf(in->req->arena, "%.*s %s", SLW_FMT(field),
                                      ascending ? "ASC" : "DESC");
     }
     q->order_by = orders;
+    q->order_datasets = datasets;
     q->order_count = count;
     return SLW_OK;
 }

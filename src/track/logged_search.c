@@ -97,17 +97,26 @@ add_clause(struct slw_sql *sql, const struct slw_track_query *q,
     return SLW_OK;
 }
 
-/* A metric's value for the order: its newest point. */
+/* A metric's value for the order: its newest point, on a dataset if one is
+ * named. */
 static void
-add_metric_order(struct slw_sql *sql, const struct slw_track_query *q,
+add_metric_order(struct slw_sql *sql, struct slw_kv dataset,
                  const struct slw_order *o)
 {
     for (int turn = 0; turn < 2; turn++) { /* absent last, then the value */
         slw_sql_add(sql, "(SELECT v.value FROM track_model_metric v"
                          " WHERE v.model_id = m.id AND v.key = ");
         slw_sql_str(sql, o->key);
-        add_datasets(sql, q);
-        slw_sql_add(sql, " ORDER BY v.at_ms DESC, v.step DESC LIMIT 1)");
+        if (dataset.key.len) {
+            slw_sql_add(sql, " AND v.dataset_name = ");
+            slw_sql_str(sql, dataset.key);
+        }
+        if (dataset.value.len) {
+            slw_sql_add(sql, " AND v.dataset_digest = ");
+            slw_sql_str(sql, dataset.value);
+        }
+        slw_sql_add(sql,
+                    " ORDER BY v.at_ms DESC, v.step DESC, v.run_id LIMIT 1)");
         slw_sql_add(sql, turn == 0       ? " IS NULL, "
                          : o->descending ? " DESC, "
                                          : " ASC, ");
@@ -115,15 +124,19 @@ add_metric_order(struct slw_sql *sql, const struct slw_track_query *q,
 }
 
 static enum slw_rc
-add_order(struct slw_sql *sql, const struct slw_track_query *q,
-          struct slw_str text, struct slw_arena *a, struct slw_err *err)
+add_order(struct slw_sql *sql, const struct slw_track_query *q, size_t at_order,
+          struct slw_arena *a, struct slw_err *err)
 {
+    const struct slw_str text = q->order_by[at_order];
     struct slw_order o = {0};
     enum track_entity entity;
     TRY(slw_order_parse(text, a, &o, err));
     TRY(slw_filter_place(track_entity_of(o.entity, &entity, err), o.at, err));
     if (entity == TRACK_METRIC) {
-        add_metric_order(sql, q, &o);
+        add_metric_order(sql,
+                         q->order_datasets ? q->order_datasets[at_order]
+                                           : (struct slw_kv){{"", 0}, {"", 0}},
+                         &o);
         return SLW_OK;
     }
     const struct attribute *at = attribute_find(o.key);
@@ -167,7 +180,7 @@ build(struct slw_sql *sql, const struct slw_track_query *q, struct slw_arena *a,
     }
     slw_sql_add(sql, " ORDER BY ");
     for (size_t i = 0; i < q->order_count; i++)
-        TRY(add_order(sql, q, q->order_by[i], a, err));
+        TRY(add_order(sql, q, i, a, err));
     slw_sql_add(sql, "m.created_at_ms DESC, m.id LIMIT ");
     slw_sql_i64(sql, (int64_t)q->limit + 1);
     slw_sql_add(sql, " OFFSET ");

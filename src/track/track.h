@@ -280,6 +280,8 @@ struct slw_track_query {
     size_t offset, limit;
     const struct slw_kv *datasets; /* logged models: name, digest or "" */
     size_t dataset_count;
+    const struct slw_kv *order_datasets; /* logged models: of each order by a
+                                            metric, likewise; NULL: any */
     bool every_experiment; /* runs only: of all that are not deleted */
     int64_t newest; /* runs only: made later than this one are left out, so
                        that pages stay in step; 0: none is */

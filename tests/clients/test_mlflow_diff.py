@@ -1799,9 +1799,15 @@ def test_searches_of_logged_models(twin, models, upper_case, monkeypatch):
                 "datasets": [{"dataset_name": "d"}]})
     for more in ({"dataset_name": "d", "dataset_digest": "x"},
                  {"dataset_name": "none", "dataset_digest": "x"}):
-        with twin.own("the order looks at the datasets of the search"):
-            search({"experiment_ids": e, "order_by": [
-                {"field_name": "metrics.m", **more}, by_name]})
+        for of in (more, {"dataset_name": more["dataset_name"]},
+                   {"dataset_digest": "x"}, {"dataset_digest": "y"}):
+            for up in (True, False):
+                search({"experiment_ids": e, "order_by": [
+                    {"field_name": "metrics.m", "ascending": up, **of},
+                    by_name]})
+                search({"experiment_ids": e, "datasets": [more], "order_by": [
+                    {"field_name": "metrics.m", "ascending": up, **of},
+                    by_name]})
         search({"experiment_ids": e, "datasets": [more],
                 "order_by": [by_name]})
         search({"experiment_ids": e, "datasets": [more],
