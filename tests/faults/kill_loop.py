@@ -613,20 +613,30 @@ class Life:
                 raise Broken(f"alias {name} is at {at.get(name)}, not at "
                              f"{allowed}")
 
-    def check_runs(self, runs):
-        metrics = {(r, k): (step, value) for r, k, step, value in self.rows(
-            "SELECT r.id, k.name, m.step, m.value FROM track_metric m"
-            " JOIN track_run r ON r.number = m.run"
-            " JOIN track_key k ON k.id = m.key")}
-        names = dict(self.rows("SELECT id, name FROM track_key"))
-        for run, points in self.rows(
-                "SELECT r.id, p.points FROM track_unsettled u"
+    def newest(self):
+        """Newest values as a reader sees them: those entered and those of
+        unsettled runs, by one statement, as the server goes on writing."""
+        names, metrics, tail = {}, {}, []
+        for run, key, step, value, points in self.rows(
+                "SELECT NULL, id, NULL, name, NULL FROM track_key UNION ALL"
+                " SELECT r.id, m.key, m.step, m.value, NULL FROM track_metric m"
+                " JOIN track_run r ON r.number = m.run UNION ALL"
+                " SELECT r.id, NULL, NULL, NULL, p.points FROM track_unsettled u"
                 " JOIN track_run r ON r.number = u.run JOIN track_point p"
                 " ON p.id >= u.first AND p.id < (u.run + 1) << 24"):
-            for key, value, _, step in struct.iter_unpack("<Idqq", points):
-                at = (run, names[key])
-                if metrics.get(at, (-1, None))[0] < step:
-                    metrics[at] = (step, value)
+            if run is None:
+                names[key] = value
+            elif points is None:
+                metrics[run, key] = (step, value)
+            else:
+                tail += [(run, *p) for p in struct.iter_unpack("<Idqq", points)]
+        for run, key, value, _, step in tail:
+            if metrics.get((run, key), (-1, None))[0] < step:
+                metrics[run, key] = (step, value)
+        return {(run, names[key]): v for (run, key), v in metrics.items()}
+
+    def check_runs(self, runs):
+        metrics = self.newest()
         params = {(r, k): v for r, k, v in self.rows(
             "SELECT r.id, k.name, p.value FROM track_param p"
             " JOIN track_run r ON r.number = p.run"
