@@ -39,9 +39,9 @@ slw_buf_add(struct slw_buf *b, const void *bytes, size_t len)
     b->len += len;
     b->ptr[b->len] = '\0';
 }
-/* Room for `len` bytes in all, so that adding them moves nothing; much of it in
- * huge pages, which are ready in a tenth of the time.  No more than the limit.
- */
+/* Room for `len` bytes in all where that is much (4 MB and more) and the buffer
+ * is new: in huge pages, which are ready in a tenth of the time, and adding
+ * moves nothing.  Else nothing happens. */
 void slw_buf_reserve(struct slw_buf *b, size_t len);
 /* Add `len` bytes for the caller to write; aligned for any type if all that was
  * added is.

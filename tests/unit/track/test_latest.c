@@ -2,10 +2,9 @@
  * runs, calls large and small, reads, ends and restarts in between. */
 #include <math.h>
 
-#include "store/verify.h"
-#include "track/track.h"
+#include "base/rng.h"
 
-#include "tests/slw_test.h"
+#include "tests/unit/track/fixture.h"
 
 #define RUNS 300 /* more than may wait */
 #define KEYS 7
@@ -16,61 +15,27 @@ struct expected {
     struct slw_metric m;
 };
 
-struct fixture {
-    char dir[256];
-    struct slw_store *store;
-    struct slw_arena arena;
-    struct slw_str runs[RUNS];
-    struct expected newest[RUNS][KEYS];
-    uint64_t seed;
-};
+static struct slw_str runs[RUNS];
+static struct expected newest[RUNS][KEYS];
+static struct slw_rng rng;
 
 static const char *const NAMES[KEYS] = {"a", "b", "c", "d", "e", "f", "g"};
 
-static void
-open_store(struct fixture *f)
-{
-    struct slw_err err;
-    const struct slw_store_options opt = {.dir = f->dir, .server = true};
-    assert_ok(slw_store_open(&f->store, &opt, &err), err);
-}
-
 static int
-setup(void **state)
+setup_runs(void **state)
 {
-    static struct fixture f;
-    struct slw_err err;
-    f = (struct fixture){.seed = 42};
-    slw_test_dir(f.dir);
-    open_store(&f);
-    SLW_AUTO(slw_tx, tx);
-    assert_ok(slw_tx_begin(&tx, f.store, &err), err);
-    for (int i = 0; i < RUNS; i++) {
-        struct slw_run run;
-        assert_ok(slw_track_run_create(&tx, 1, 0, SLW_STR(""), SLW_STR("me"),
-                                       NULL, 0, &f.arena, &run, &err),
-                  err);
-        f.runs[i] = run.id;
-    }
-    assert_ok(slw_tx_commit(&tx, &err), err);
-    *state = &f;
+    (void)setup(state);
+    for (int i = 0; i < RUNS; i++)
+        runs[i] = new_run(*state, 1);
+    memset(newest, 0, sizeof(newest));
+    slw_rng_init(&rng, 42);
     return 0;
 }
 
 static int
-teardown(void **state)
+any(int below)
 {
-    struct fixture *f = *state;
-    slw_store_close(f->store);
-    slw_arena_done(&f->arena);
-    return 0;
-}
-
-static int
-any(struct fixture *f, int below)
-{
-    f->seed = f->seed * 6364136223846793005U + 1442695040888963407U;
-    return (int)((f->seed >> 33) % (uint64_t)below);
+    return (int)(slw_rng_u64(&rng) % (uint64_t)below);
 }
 
 /* As MLflow says: by step, then time, then value, NaN as 0; the first stays. */
@@ -98,16 +63,16 @@ log_some(struct fixture *f, struct slw_tx *tx, int run, int count)
     struct slw_err err;
     struct slw_metric *m = SLW_ARENA_NEW(&a, struct slw_metric, (size_t)count);
     for (int i = 0; i < count; i++) {
-        const int key = any(f, KEYS);
-        const int v = any(f, 5);
-        m[i] = (struct slw_metric){slw_str_of(NAMES[key]),
-                                   v ? (double)(v - 2) : NAN, any(f, 3),
-                                   any(f, 9) - 4};
-        expect(&f->newest[run][key], &m[i]);
+        const int key = any(KEYS);
+        const int v = any(5);
+        m[i] =
+            (struct slw_metric){slw_str_of(NAMES[key]),
+                                v ? (double)(v - 2) : NAN, any(3), any(9) - 4};
+        expect(&newest[run][key], &m[i]);
     }
-    assert_ok(slw_track_log(tx, f->runs[run], NULL, 0, m, (size_t)count, NULL,
-                            0, &err),
-              err);
+    assert_ok(
+        slw_track_log(tx, runs[run], NULL, 0, m, (size_t)count, NULL, 0, &err),
+        err);
 }
 
 static void
@@ -119,9 +84,9 @@ compare(struct fixture *f, int run)
     struct slw_run_full full;
     size_t at = 0;
     assert_ok(slw_track_read(&tx, f->store, &err), err);
-    assert_ok(slw_track_run_full(&tx, f->runs[run], &a, &full, &err), err);
+    assert_ok(slw_track_run_full(&tx, runs[run], &a, &full, &err), err);
     for (int key = 0; key < KEYS; key++) {
-        const struct expected *e = &f->newest[run][key];
+        const struct expected *e = &newest[run][key];
         if (!e->is_there)
             continue;
         assert_true(at < full.metric_count);
@@ -134,16 +99,6 @@ compare(struct fixture *f, int run)
         at++;
     }
     assert_int_equal(at, full.metric_count);
-}
-
-static void
-nothing_is_wrong(struct fixture *f)
-{
-    struct slw_err err;
-    SLW_AUTO(slw_verify, v);
-    assert_ok(slw_verify_begin(&v, f->store, &err), err);
-    assert_ok(slw_track_verify(&v, &err), err);
-    assert_int_equal(v.fault_count, 0);
 }
 
 static int64_t
@@ -172,23 +127,23 @@ what_is_read_is_the_greatest_whatever_came_between(void **state)
             SLW_AUTO(slw_tx, tx);
             assert_ok(slw_tx_begin(&tx, f->store, &err), err);
             for (int i = 0; i < 20; i++)
-                log_some(f, &tx, any(f, 4) ? any(f, RUNS) : any(f, 3),
-                         any(f, 40) ? 1 + any(f, 20) : 256 + any(f, 300));
-            if (any(f, 5) == 0)
-                assert_ok(slw_track_run_end(&tx, f->runs[any(f, RUNS)],
+                log_some(f, &tx, any(4) ? any(RUNS) : any(3),
+                         any(40) ? 1 + any(20) : 256 + any(300));
+            if (any(5) == 0)
+                assert_ok(slw_track_run_end(&tx, runs[any(RUNS)],
                                             SLW_RUN_FINISHED, 9, &err),
                           err);
             assert_ok(slw_tx_commit(&tx, &err), err);
         }
         most = waiting(f) > most ? waiting(f) : most;
-        if (any(f, 10) == 0)
+        if (any(10) == 0)
             nothing_is_wrong(f);
-        if (any(f, 30) == 0) {
+        if (any(30) == 0) {
             slw_store_close(f->store);
             open_store(f);
         }
-        if (any(f, 60) == 0)
-            compare(f, any(f, RUNS));
+        if (any(60) == 0)
+            compare(f, any(RUNS));
     }
     assert_in_range(most, 200, 256);
     for (int run = 0; run < RUNS; run++)
@@ -206,7 +161,7 @@ what_is_rolled_back_leaves_nothing_to_settle(void **state)
         SLW_AUTO(slw_tx, tx);
         assert_ok(slw_tx_begin(&tx, f->store, &err), err);
         log_some(f, &tx, 0, 9);
-        memset(f->newest[0], 0, sizeof(f->newest[0]));
+        memset(newest[0], 0, sizeof(newest[0]));
     }
     assert_int_equal(waiting(f), 0);
     compare(f, 0);
@@ -221,7 +176,7 @@ a_run_that_ends_waits_no_longer(void **state)
         SLW_AUTO(slw_tx, tx);
         assert_ok(slw_tx_begin(&tx, f->store, &err), err);
         log_some(f, &tx, 1, 5);
-        assert_ok(slw_track_run_update(&tx, f->runs[1],
+        assert_ok(slw_track_run_update(&tx, runs[1],
                                        turn ? SLW_RUN_FAILED : SLW_RUN_RUNNING,
                                        -1, SLW_STR(""), &err),
                   err);
@@ -236,12 +191,12 @@ main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(
-            what_is_read_is_the_greatest_whatever_came_between, setup,
+            what_is_read_is_the_greatest_whatever_came_between, setup_runs,
             teardown),
         cmocka_unit_test_setup_teardown(
-            what_is_rolled_back_leaves_nothing_to_settle, setup, teardown),
-        cmocka_unit_test_setup_teardown(a_run_that_ends_waits_no_longer, setup,
-                                        teardown),
+            what_is_rolled_back_leaves_nothing_to_settle, setup_runs, teardown),
+        cmocka_unit_test_setup_teardown(a_run_that_ends_waits_no_longer,
+                                        setup_runs, teardown),
     };
     return cmocka_run_group_tests_name("track/latest", tests, NULL, NULL);
 }

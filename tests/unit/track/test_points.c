@@ -2,47 +2,16 @@
  * by call, folded, in one large call; read whole and by pages. */
 #include <math.h>
 
-#include "store/verify.h"
-#include "track/track.h"
-
-#include "tests/slw_test.h"
+#include "tests/unit/track/fixture.h"
 
 #define CALLS 2600 /* two folds and a tail */
 
-struct fixture {
-    struct slw_store *store;
-    struct slw_arena arena;
-    struct slw_str run;
-};
-
 static int
-setup(void **state)
+setup_run(void **state)
 {
-    static struct fixture f;
-    struct slw_err err;
-    struct slw_run run;
-    char dir[256];
-    slw_test_dir(dir);
-    f = (struct fixture){0};
-    const struct slw_store_options opt = {.dir = dir, .server = true};
-    assert_ok(slw_store_open(&f.store, &opt, &err), err);
-    SLW_AUTO(slw_tx, tx);
-    assert_ok(slw_tx_begin(&tx, f.store, &err), err);
-    assert_ok(slw_track_run_create(&tx, 1, 0, SLW_STR(""), SLW_STR("me"), NULL,
-                                   0, &f.arena, &run, &err),
-              err);
-    assert_ok(slw_tx_commit(&tx, &err), err);
-    f.run = run.id;
-    *state = &f;
-    return 0;
-}
-
-static int
-teardown(void **state)
-{
+    (void)setup(state);
     struct fixture *f = *state;
-    slw_store_close(f->store);
-    slw_arena_done(&f->arena);
+    f->run = new_run(f, 1);
     return 0;
 }
 
@@ -101,16 +70,6 @@ pages_make_the_whole(struct fixture *f, const char *key, size_t page)
             assert_memory_equal(&got[i].value, &all[at + i].value, 8);
         }
     }
-}
-
-static void
-nothing_is_wrong(struct fixture *f)
-{
-    struct slw_err err;
-    SLW_AUTO(slw_verify, v);
-    assert_ok(slw_verify_begin(&v, f->store, &err), err);
-    assert_ok(slw_track_verify(&v, &err), err);
-    assert_int_equal(v.fault_count, 0);
 }
 
 static void
@@ -209,14 +168,15 @@ main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(
-            points_logged_one_by_one_are_all_there_in_order, setup, teardown),
-        cmocka_unit_test_setup_teardown(
-            points_that_come_backwards_and_twice_are_sorted_and_once, setup,
+            points_logged_one_by_one_are_all_there_in_order, setup_run,
             teardown),
-        cmocka_unit_test_setup_teardown(large_calls_and_small_ones_mix, setup,
-                                        teardown),
+        cmocka_unit_test_setup_teardown(
+            points_that_come_backwards_and_twice_are_sorted_and_once, setup_run,
+            teardown),
+        cmocka_unit_test_setup_teardown(large_calls_and_small_ones_mix,
+                                        setup_run, teardown),
         cmocka_unit_test_setup_teardown(what_is_rolled_back_was_never_folded,
-                                        setup, teardown),
+                                        setup_run, teardown),
     };
     return cmocka_run_group_tests_name("track/points", tests, NULL, NULL);
 }

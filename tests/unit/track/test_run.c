@@ -1,53 +1,9 @@
 /* test_run.c -- runs and what they log, straight on the room: write-once
  * params, latest and history of metrics, all-or-nothing batches, searches,
  * files. */
-#include "track/track.h"
-
-#include "tests/slw_test.h"
+#include "tests/unit/track/fixture.h"
 
 #define T0 INT64_C(1700000000000)
-
-struct fixture {
-    struct slw_store *store;
-    struct slw_arena arena;
-};
-
-static int
-setup(void **state)
-{
-    static struct fixture f;
-    struct slw_err err;
-    char dir[256];
-    slw_test_dir(dir);
-    f = (struct fixture){0};
-    const struct slw_store_options opt = {.dir = dir, .server = true};
-    assert_ok(slw_store_open(&f.store, &opt, &err), err);
-    *state = &f;
-    return 0;
-}
-
-static int
-teardown(void **state)
-{
-    struct fixture *f = *state;
-    slw_store_close(f->store);
-    slw_arena_done(&f->arena);
-    return 0;
-}
-
-static struct slw_str
-new_run(struct fixture *f, int64_t start_ms)
-{
-    struct slw_err err;
-    struct slw_run run;
-    SLW_AUTO(slw_tx, tx);
-    assert_ok(slw_tx_begin(&tx, f->store, &err), err);
-    assert_ok(slw_track_run_create(&tx, start_ms, 0, SLW_STR(""), SLW_STR("me"),
-                                   NULL, 0, &f->arena, &run, &err),
-              err);
-    assert_ok(slw_tx_commit(&tx, &err), err);
-    return run.id;
-}
 
 static enum slw_rc
 log_all(struct fixture *f, struct slw_str run, const struct slw_kv *params,

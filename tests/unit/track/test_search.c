@@ -5,15 +5,10 @@
 #include "base/rng.h"
 #include "track/track_internal.h"
 
-#include "tests/slw_test.h"
+#include "tests/unit/track/fixture.h"
 
 #define RUNS 240
 #define QUERIES 300
-
-struct fixture {
-    struct slw_store *store;
-    struct slw_arena arena;
-};
 
 static void
 run_put(struct slw_tx *tx, struct slw_rng *rng, int64_t i, struct slw_arena *a)
@@ -46,32 +41,18 @@ run_put(struct slw_tx *tx, struct slw_rng *rng, int64_t i, struct slw_arena *a)
 }
 
 static int
-setup(void **state)
+setup_runs(void **state)
 {
-    static struct fixture f;
     struct slw_err err;
     struct slw_rng rng;
-    char dir[256];
-    slw_test_dir(dir);
-    f = (struct fixture){0};
-    slw_rng_init(&rng, 7);
-    const struct slw_store_options opt = {.dir = dir, .server = true};
-    assert_ok(slw_store_open(&f.store, &opt, &err), err);
-    SLW_AUTO(slw_tx, tx);
-    assert_ok(slw_tx_begin(&tx, f.store, &err), err);
-    for (int64_t i = 0; i < RUNS; i++)
-        run_put(&tx, &rng, i, &f.arena);
-    assert_ok(slw_tx_commit(&tx, &err), err);
-    *state = &f;
-    return 0;
-}
-
-static int
-teardown(void **state)
-{
+    (void)setup(state);
     struct fixture *f = *state;
-    slw_store_close(f->store);
-    slw_arena_done(&f->arena);
+    slw_rng_init(&rng, 7);
+    SLW_AUTO(slw_tx, tx);
+    assert_ok(slw_tx_begin(&tx, f->store, &err), err);
+    for (int64_t i = 0; i < RUNS; i++)
+        run_put(&tx, &rng, i, &f->arena);
+    assert_ok(slw_tx_commit(&tx, &err), err);
     return 0;
 }
 
@@ -217,9 +198,9 @@ main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(every_way_to_begin_finds_the_same,
-                                        setup, teardown),
+                                        setup_runs, teardown),
         cmocka_unit_test_setup_teardown(pages_leave_out_what_was_made_meanwhile,
-                                        setup, teardown),
+                                        setup_runs, teardown),
     };
     return cmocka_run_group_tests_name("track/search", tests, NULL, NULL);
 }
